@@ -1,0 +1,1 @@
+"""From exposure records to tiles: plans as data, the leaf that makes a tile, and its graphs."""

@@ -1,0 +1,248 @@
+"""From a plan to results: Dask graphs and the runner.  The only module that makes graphs.
+
+Strategy: one fused task per tile reads the detector rows that it needs and drizzles them; nothing
+is shipped between tasks.  A lazy Dataset has that task and one getter per variable; a stored run
+has tasks that write their tile themselves and return a short outcome, a few in flight at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import operator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.plan import Plan, TilePlan
+from hapdask.drizzling.tile import ALGORITHM, TileSums, drizzle_tile
+from hapdask.drizzling.warm import compile_kernels
+from hapdask.errors import HapdaskError
+from hapdask.observe.record import ExposureRecord
+from hapdask.schema import VARIABLES
+from hapdask.sky.frame import Frame
+
+if TYPE_CHECKING:
+    import dask.array as da
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+#: Tasks in flight per thread: enough to keep it busy, few enough to stop soon.
+_IN_FLIGHT = 2
+
+
+class Sink(Protocol):
+    """Where finished tiles go; picklable."""
+
+    def write_tile(
+        self,
+        index: tuple[int, int],
+        frame: Frame,
+        planes: Iterable[tuple[str, NDArray[Any]]],
+        receipt: Mapping[str, Any],
+    ) -> None:
+        """Write the planes of a tile, then its receipt."""
+
+
+@dataclass(frozen=True)
+class TileTask:
+    """The work of one tile; picklable, holds paths and small arrays only."""
+
+    exposures: tuple[ExposureRecord, ...]
+    frame: Frame
+    parameters: DrizzleParameters
+    variables: tuple[str, ...]
+
+    def sums(self) -> TileSums:
+        """Drizzle the tile."""
+        return drizzle_tile(self.exposures, self.frame, self.parameters, self.variables)
+
+    def __call__(self) -> dict[str, NDArray[Any]]:
+        """Drizzle the tile and return all its planes."""
+        return dict(self.sums().planes())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the task of one tile ended."""
+
+    index: tuple[int, int]
+    seconds: float
+    error: HapdaskError | None = None
+
+
+@dataclass(frozen=True)
+class StoreTask:
+    """Make one tile and write it to a sink."""
+
+    tile: TilePlan
+    work: TileTask
+    sink: Sink
+
+    def __call__(self) -> Outcome:
+        """Return the outcome; an error of hapdask's is part of it, so other tiles go on."""
+        start = time.perf_counter()
+        try:
+            sums = self.work.sums()
+            self.sink.write_tile(
+                self.tile.index, self.tile.frame, sums.planes(), self._receipt(sums)
+            )
+        except HapdaskError as error:
+            return Outcome(self.tile.index, time.perf_counter() - start, error)
+        return Outcome(self.tile.index, time.perf_counter() - start)
+
+    def _receipt(self, sums: TileSums) -> dict[str, Any]:
+        palette = sums.palette
+        return {
+            "digest": self.tile.digest,
+            "algorithm": ALGORITHM,
+            "inputs": palette.inputs,
+            "palette": palette,
+            "statistics": sums.statistics(),
+        }
+
+
+def tile_task(plan: Plan, tile: TilePlan) -> TileTask:
+    """Make the task of one tile of a plan."""
+    return TileTask(plan.inputs_of(tile), tile.frame, plan.parameters, plan.variables)
+
+
+def lazy_planes(plan: Plan) -> dict[str, da.Array]:
+    """Lazy arrays of a plan's variables: one block per tile, nothing computed.
+
+    Returns
+    -------
+    dict of str to dask.array.Array
+        Each of the shape of ``plan.frame``; blocks end on tile borders.
+    """
+    import dask.array as da
+    from dask.base import tokenize
+    from dask.highlevelgraph import HighLevelGraph
+
+    token = tokenize(plan)
+    rows, columns = (_cuts(*span, plan.tile) for span in (plan.frame.box[:2], plan.frame.box[2:]))
+    by_index = {tile.index: tile for tile in plan.tiles}
+    first = plan.frame.origin[0] // plan.tile, plan.frame.origin[1] // plan.tile
+    tiles = f"hapdask-tile-{token}"
+    graphs: dict[str, dict[tuple[Any, ...], Any]] = {tiles: {}}
+    for name in plan.variables:
+        graphs[f"hapdask-{name}-{token}"] = {}
+    for j, ny in enumerate(rows):
+        for i, nx in enumerate(columns):
+            tile = by_index.get((first[0] + j, first[1] + i))
+            if tile is not None:
+                graphs[tiles][tiles, j, i] = (tile_task(plan, tile),)
+            for name in plan.variables:
+                key = f"hapdask-{name}-{token}"
+                graphs[key][key, j, i] = (
+                    (_Empty(name, (ny, nx)),)
+                    if tile is None
+                    else (operator.itemgetter(name), (tiles, j, i))
+                )
+    dependencies = {key: set() if key == tiles else {tiles} for key in graphs}
+    graph = HighLevelGraph(graphs, dependencies)
+    return {
+        name: da.Array(
+            graph, f"hapdask-{name}-{token}", (rows, columns), dtype=VARIABLES[name].dtype
+        )
+        for name in plan.variables
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Empty:
+    """A block that no exposure reaches."""
+
+    name: str
+    shape: tuple[int, int]
+
+    def __call__(self) -> NDArray[Any]:
+        return np.full(self.shape, VARIABLES[self.name].fill, VARIABLES[self.name].dtype)
+
+
+def _cuts(start: int, stop: int, tile: int) -> tuple[int, ...]:
+    borders = [start, *range((start // tile + 1) * tile, stop, tile), stop]
+    return tuple(b - a for a, b in zip(borders[:-1], borders[1:], strict=True))
+
+
+def run(
+    plan: Plan,
+    sink: Sink,
+    *,
+    skip: Callable[[tuple[int, int], str], bool] | None = None,
+    client: Client | None = None,
+    threads: int = 1,
+    progress: Callable[[Outcome], None] | None = None,
+) -> list[Outcome]:
+    """Make the tiles of a plan and hand them to a sink.
+
+    Parameters
+    ----------
+    plan : Plan
+        On whole tiles where the sink needs them.
+    sink : Sink
+    skip : callable, optional
+        ``skip(index, digest)`` tells that a tile is already there.
+    client : distributed.Client, optional
+        A cluster; its workers must see the inputs and the sink.  Threads of this process if absent.
+    threads : int
+        Number of threads without a client.
+    progress : callable, optional
+        Called with each outcome as it comes.
+
+    Returns
+    -------
+    list of Outcome
+        Of the tiles that were made, in the plan's order.
+    """
+    tiles = [t for t in plan.tiles if skip is None or not skip(t.index, t.digest)]
+    if not tiles:
+        return []
+    compile_kernels({item.patch for tile in tiles for item in tile.inputs}, plan.variables)
+    tasks = (StoreTask(tile, tile_task(plan, tile), sink) for tile in tiles)
+    outcomes = {}
+    for outcome in _on_cluster(tasks, client) if client else _on_threads(tasks, threads):
+        outcomes[outcome.index] = outcome
+        if progress is not None:
+            progress(outcome)
+    return [outcomes[tile.index] for tile in tiles]
+
+
+def _on_threads(tasks: Iterable[StoreTask], threads: int) -> Iterator[Outcome]:
+    waiting = iter(tasks)
+    with ThreadPoolExecutor(threads) as pool:
+        running = {pool.submit(task) for task in islice(waiting, threads)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(task) for task in islice(waiting, len(done))}
+                yield from (future.result() for future in done)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _on_cluster(tasks: Iterable[StoreTask], client: Client) -> Iterator[Outcome]:
+    from distributed import as_completed
+
+    waiting = iter(tasks)
+    limit = _IN_FLIGHT * max(sum(client.nthreads().values()), 1)
+    running = as_completed([_submit(client, task) for task in islice(waiting, limit)])
+    for future in running:
+        outcome: Outcome = future.result()
+        for task in islice(waiting, 1):
+            running.add(_submit(client, task))
+        yield outcome
+
+
+def _submit(client: Client, task: StoreTask) -> Any:
+    key = f"hapdask-store-{task.tile.index[0]}-{task.tile.index[1]}-{task.tile.digest[:16]}"
+    # Not pure: a tile that was lost with its receipt must be made again under the same digest.
+    return client.submit(task, key=f"{key}-{time.monotonic_ns()}", retries=2)

@@ -1,0 +1,102 @@
+"""A chip as the input of a tile: which of its blocks reach, its geometry, its pixels and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.kernels import square
+from hapdask.kernels.mapping import Chain
+from hapdask.kernels.weights import pixel_weights
+from hapdask.observe.parts import ChipRecord
+from hapdask.observe.pixels import read_chip_rows
+from hapdask.observe.record import ExposureRecord
+from hapdask.sky.frame import Frame
+
+
+def chain_to_root(chip: ChipRecord, frame: Frame) -> Chain:
+    """Exact map from a chip to the root grid of a frame."""
+    return chip.distortion.chain_to(frame.crval, frame.crpix, frame.cd)
+
+
+def chip_reach(chip: ChipRecord, frame: Frame) -> square.ChipReach:
+    """What each block of a chip can reach on the root grid of a frame."""
+    return square.chip_reach(chain_to_root(chip, frame), chip.shape)
+
+
+def blocks_in(reach: square.ChipReach, frame: Frame) -> NDArray[np.int64]:
+    """Blocks that can reach a frame, ordered along the chip: int64, shape (n, 2)."""
+    return square.blocks_reaching(reach, *frame.box)
+
+
+def block_rows(blocks: NDArray[np.int64], chip: ChipRecord) -> tuple[int, int]:
+    """Detector rows of some blocks: first, and the one after the last."""
+    first, last = int(blocks[:, 0].min()), int(blocks[:, 0].max()) + 1
+    return first * square.BLOCK[0], min(last * square.BLOCK[0], chip.shape[0])
+
+
+def flux_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
+    """Factor from SCI units to flux per second and output pixel.
+
+    Surface brightness is kept: one constant, (output scale / IDCSCALE)**2, never the local
+    Jacobian (science.md "Flux").
+    """
+    ratio = frame.pixel_scale / chip.idcscale
+    per_second = 1.0 / exposure.exptime if exposure.unit == "electron" else 1.0
+    return chip.flux_factor * per_second * ratio * ratio
+
+
+@dataclass(frozen=True)
+class ReachingChip:
+    """A chip that reaches a frame, ready to be read and drizzled."""
+
+    exposure: ExposureRecord
+    chip: ChipRecord
+    reach: square.ChipReach
+    blocks: NDArray[np.int64]
+    geometry: square.ChipGeometry
+
+    @classmethod
+    def find(
+        cls, exposure: ExposureRecord, chip: ChipRecord, frame: Frame, pixfrac: float
+    ) -> Self | None:
+        """Return the chip with its geometry, or None where it misses the frame."""
+        chain = chain_to_root(chip, frame)
+        reach = square.chip_reach(chain, chip.shape)
+        blocks = blocks_in(reach, frame)
+        if not blocks.size:
+            return None
+        geometry = square.make_geometry(chain, chip.shape, pixfrac, reach, blocks)
+        return cls(exposure, chip, reach, blocks, geometry)
+
+    def read(
+        self, frame: Frame, parameters: DrizzleParameters, *, errors: bool
+    ) -> square.ChipPixels:
+        """Read the detector rows of the blocks; ``errors`` keeps ERR for the variance planes.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read.
+        """
+        first, last = block_rows(self.blocks, self.chip)
+        sci, err, dq = read_chip_rows(self.exposure, self.chip, first, last)
+        gain = flux_gain(self.exposure, self.chip, frame)
+        by_variance = parameters.weight == "ERR" and err is not None
+        weight, doubt = pixel_weights(
+            sci,
+            err,
+            dq,
+            good_bits=parameters.good_bits,
+            doubtful_bits=parameters.doubtful_bits,
+            inverse_variance=by_variance,
+            scale=gain if by_variance else self.exposure.exptime,
+        )
+        if err is None:
+            err = np.full(sci.shape, np.nan, np.float32)
+        kept = err if errors else np.empty((0, 0), np.float32)
+        return square.ChipPixels(first, sci, kept, weight, doubt, self.chip.sky, gain)

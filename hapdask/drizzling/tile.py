@@ -1,0 +1,170 @@
+"""The leaf: one tile of one layer, from exposure records to planes.  Plain NumPy, no Dask.
+
+`drizzle_tile` is what every executor runs; run eagerly it is the oracle of the tests.  It reads one
+chip's rows at a time, so memory does not grow with the number of exposures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.inputs import ReachingChip
+from hapdask.drizzling.palette import InputFacts, InputTrie, Palette
+from hapdask.kernels import planes as plane_kernels
+from hapdask.kernels import square, sums
+from hapdask.observe.record import ExposureRecord
+from hapdask.schema import ALL, BASIC, VARIABLES
+from hapdask.sky.frame import Frame
+
+#: Raised whenever the bytes of a tile may change for the same inputs.
+ALGORITHM = "square-1"
+
+_OF_SUMS = frozenset({"sci", "wht", "err", "noise_ratio", "epoch"})
+
+
+class TileSums:
+    """A tile's accumulated sums, and the planes that come out of them.
+
+    Attributes
+    ----------
+    frame : Frame
+        The tile.
+    variables : tuple of str
+        The planes that can be asked for.
+    """
+
+    def __init__(
+        self, frame: Frame, variables: Sequence[str] = ALL, *, border: int
+    ) -> None:
+        self.frame, self.variables, self.border = frame, tuple(variables), border
+        shape = (frame.shape[0] + 2 * border, frame.shape[1] + 2 * border)
+        every_plane = not set(variables) <= set(BASIC) | {"nexp", "exptime"}
+        self._clean = sums.make_layer(shape, every_plane=every_plane)
+        # Zeros take no memory until something is added.
+        self._doubtful = sums.make_layer(shape, every_plane=every_plane)
+        self._quality = np.zeros(shape, np.uint16)
+        self._trie = InputTrie()
+        self._nodes: NDArray[np.int32] | None = None
+
+    @property
+    def every_plane(self) -> bool:
+        """Whether variances and epochs are summed too."""
+        return bool(self._clean.epoch.size)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Root-grid row and column of element [0, 0] of the arrays."""
+        return self.frame.origin[0] - self.border, self.frame.origin[1] - self.border
+
+    def add_chip(
+        self,
+        geometry: square.ChipGeometry,
+        reach: square.ChipReach,
+        blocks: NDArray[np.int64],
+        pixels: square.ChipPixels,
+        pixfrac: float,
+        facts: InputFacts,
+    ) -> None:
+        """Drizzle some blocks of a chip and note it as an input."""
+        hits = square.drizzle_chip(
+            geometry, blocks, pixels, pixfrac, self.origin, self._clean, self._doubtful,
+            self._quality,
+        )  # fmt: skip
+        ny, nx = self._quality.shape
+        spans = np.empty((ny, 3), np.int64)
+        sums.spans_of_blocks(reach.bounds, blocks, self.origin, nx, spans)
+        doubtful = sums.spans_of_hits(hits, geometry.patch)
+        self._trie.fold(facts, [(self._clean, spans), (self._doubtful, doubtful)])
+        self._nodes = None
+
+    @property
+    def nodes(self) -> NDArray[np.int32]:
+        """Node of the trie of inputs of every pixel, shape of the frame."""
+        if self._nodes is None:
+            self._nodes = np.empty(self.frame.shape, np.int32)
+            plane_kernels.published_nodes(self._clean, self._doubtful, self.border, self._nodes)
+        return self._nodes
+
+    @property
+    def palette(self) -> Palette:
+        """Which inputs the keys of ``ctx`` stand for."""
+        return self._trie.palette(self.nodes)
+
+    def plane(self, name: str) -> NDArray[np.generic]:
+        """Compute one variable of `hapdask.schema`, shape of the frame."""
+        if name not in self.variables:
+            raise KeyError(f"{name} is not among {', '.join(self.variables)}")
+        if name in _OF_SUMS or name == "quality":
+            out = np.empty(self.frame.shape, VARIABLES[name].dtype)
+            if name == "quality":
+                plane_kernels.published_quality(self._clean, self._quality, self.border, out)
+            else:
+                plane_kernels.plane_of_sums(name, self._clean, self._doubtful, self.border, out)
+            return out
+        table = self._trie.table(name).astype(VARIABLES[name].dtype)
+        return np.take(table, self.nodes)
+
+    def statistics(self) -> dict[str, float]:
+        """Figures of the tile for its receipt: covered pixels, mean weight, deepest pixel."""
+        covered = int(np.count_nonzero(self.nodes))
+        weight, depth = self.plane("wht"), self._trie.table("nexp")
+        return {
+            "covered": covered,
+            "mean_wht": float(weight.sum(dtype=np.float64)) / covered if covered else 0.0,
+            "max_nexp": int(depth[np.unique(self.nodes)].max()),
+        }
+
+    def planes(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        """Every variable, one at a time."""
+        for name in self.variables:
+            yield name, self.plane(name)
+
+
+def drizzle_tile(
+    exposures: Iterable[ExposureRecord],
+    frame: Frame,
+    parameters: DrizzleParameters,
+    variables: Sequence[str] = ALL,
+) -> TileSums:
+    """Drizzle exposures onto one tile.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureRecord
+        In the plan's order (`hapdask.drizzling.plan.sort_exposures`); those that miss the tile
+        change nothing.
+    frame : Frame
+        The tile, or any other window: a pixel's bits do not depend on it.
+    parameters : DrizzleParameters
+    variables : sequence of str
+        Planes that will be asked for.
+
+    Returns
+    -------
+    TileSums
+
+    Raises
+    ------
+    InputError
+        Where an input cannot be read.
+    """
+    reaching = [
+        found
+        for exposure in exposures
+        for chip in exposure.chips
+        if (found := ReachingChip.find(exposure, chip, frame, parameters.pixfrac)) is not None
+    ]
+    border = max((chip.geometry.patch for chip in reaching), default=0)
+    tile = TileSums(frame, variables, border=border)
+    for found in reaching:
+        exposure, chip = found.exposure, found.chip
+        pixels = found.read(frame, parameters, errors=tile.every_plane)
+        facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
+        tile.add_chip(
+            found.geometry, found.reach, found.blocks, pixels, parameters.pixfrac, facts
+        )
+    return tile

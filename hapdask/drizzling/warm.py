@@ -1,0 +1,58 @@
+"""Compile the kernels before workers start, so that none of them waits for another's compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from hapdask.drizzling.palette import InputFacts
+from hapdask.drizzling.tile import TileSums
+from hapdask.kernels import square
+from hapdask.kernels.mapping import make_chain
+from hapdask.kernels.weights import pixel_weights
+from hapdask.schema import ALL
+from hapdask.sky.frame import Frame
+
+
+def compile_kernels(patches: Collection[int], variables: Collection[str] = ALL) -> None:
+    """Run every kernel once on a few pixels: from Numba's cache, or compiled into it.
+
+    Parameters
+    ----------
+    patches : collection of int
+        Patch sizes that will occur; each is a compilation of its own.
+    variables : collection of str
+        Planes that will be asked for.
+    """
+    frame = Frame.from_center(0.0, 0.0, 1.0, (8, 8))
+    shape = (4, 4)
+    blocks = np.zeros((1, 2), np.int64)
+    sci = np.ones(shape, np.float32)
+    weight, doubt = pixel_weights(
+        sci,
+        sci,
+        np.array([[0, 16], [0, 0]] * 2, np.uint16).repeat(2, axis=1),
+        good_bits=0,
+        doubtful_bits=16,
+        inverse_variance=False,
+        scale=1.0,
+    )
+    for patch in patches:
+        tile = TileSums(frame, tuple(variables), border=patch)
+        err = sci if tile.every_plane else np.empty((0, 0), np.float32)
+        pixels = square.ChipPixels(0, sci, err, weight, doubt, 0.0, 1.0)
+        # Pixels as large as the patch allows: half the patch on a side.
+        size = 0.5 * patch
+        chain = make_chain(
+            np.array([[size, 0.0, 1.0], [0.0, size, 1.0], [0.0, 0.0, 1.0]]),
+            (0.0, 0.0),
+            np.zeros((1, 1)),
+            np.zeros((1, 1)),
+            (None, None, None, None),
+        )
+        reach = square.chip_reach(chain, shape)
+        geometry = square.make_geometry(chain, shape, 1.0, reach, blocks)._replace(patch=patch)
+        tile.add_chip(geometry, reach, blocks, pixels, 1.0, InputFacts("none", 1, 1.0, 0.0))
+        for _ in tile.planes():
+            pass

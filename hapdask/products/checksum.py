@@ -1,0 +1,82 @@
+"""The FITS checksums DATASUM and CHECKSUM, added up piece by piece in any order.
+
+Source: FITS Standard 4.0, section 4.4.2.7 and appendix J (32-bit ones'-complement sum of
+big-endian words, and its 16-character ASCII form).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+_WORD = 0xFFFFFFFF
+_ASCII_ZERO = 0x30
+_NOT_ALPHANUMERIC = {*range(0x3A, 0x41), *range(0x5B, 0x61)}
+
+
+def add_words(total: int, words: npt.NDArray[np.generic] | bytes) -> int:
+    """Add 32-bit words to a checksum.
+
+    The sum does not depend on the order of the words, so an image may be added block by block;
+    zeros, such as the padding of a data unit, add nothing.
+
+    Parameters
+    ----------
+    total : int
+        Checksum so far; 0 at the start.
+    words : ndarray of a big-endian 4-byte dtype, or bytes
+        Data as they stand in the file; bytes come in multiples of 4.
+
+    Returns
+    -------
+    int
+        The new checksum, 0 to 2**32 - 1.
+    """
+    if isinstance(words, bytes):
+        array = np.frombuffer(words, dtype=">u4")
+    else:
+        array = np.ascontiguousarray(words).view(">u4")
+    return _fold(total + int(array.sum(dtype=np.uint64)))
+
+
+def encode(checksum: int) -> str:
+    """Give the value of CHECKSUM for an HDU.
+
+    Parameters
+    ----------
+    checksum : int
+        Sum of the header, with CHECKSUM set to sixteen zeros, and of the data.
+
+    Returns
+    -------
+    str
+        Sixteen letters and digits that make the sum of the whole HDU -0.
+
+    Examples
+    --------
+    >>> encode(868229149)
+    'hcHjjc9ghcEghc9g'
+    """
+    complement = _WORD - checksum
+    columns = [_characters(complement >> shift & 0xFF) for shift in (24, 16, 8, 0)]
+    text = "".join(chr(column[row]) for row in range(4) for column in columns)
+    return text[-1] + text[:-1]  # the value starts one byte before a word
+
+
+def _characters(byte: int) -> list[int]:
+    """Split a byte into four ASCII codes whose excess over ``0`` adds up to it."""
+    quarter, rest = divmod(byte, 4)
+    codes = [quarter + rest + _ASCII_ZERO] + [quarter + _ASCII_ZERO] * 3
+    # Each pair keeps its sum while it moves apart, until both are letters or digits.
+    for first in (0, 2):
+        while _NOT_ALPHANUMERIC & {codes[first], codes[first + 1]}:
+            codes[first] += 1
+            codes[first + 1] -= 1
+    return codes
+
+
+def _fold(total: int) -> int:
+    """Carry what exceeds 32 bits round to the other end."""
+    while total > _WORD:
+        total = (total & _WORD) + (total >> 32)
+    return total

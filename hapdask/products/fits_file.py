@@ -1,0 +1,268 @@
+"""A FITS file of images written in pieces, in any order, that appears whole or not at all.
+
+Strategy: the layout is fixed before any pixel is known; all bytes go by offset into a side file
+``<name>.<random>.part``, whose room is claimed at once so that a full disk shows at the start;
+headers and checksums follow at the end, then the file is synced and renamed.  Memory holds one
+piece.  Not here: what the headers say (`headers`), which pixels are written (`fits_export`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hapdask.errors import StoreError
+from hapdask.products.checksum import add_words, encode
+from hapdask.products.fits_cards import BLOCK, Card, render
+from hapdask.products.objects import storage_errors
+
+log = logging.getLogger(__name__)
+
+_BITPIX = {np.dtype(">f4"): -32, np.dtype(">i4"): 32}
+_NO_CHECKSUM = "0" * 16
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image extension to be written.
+
+    Parameters
+    ----------
+    name : str
+        EXTNAME.
+    dtype : numpy dtype
+        ``>f4`` or ``>i4``: checksums are added by whole words of 4 bytes.
+    shape : tuple of int
+        ``(ny, nx)`` or ``(planes, ny, nx)``.
+    room : int
+        2880-byte blocks that its header may take.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    room: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the data without padding."""
+        return int(np.prod(self.shape, dtype=np.int64)) * 4
+
+    def structure(self) -> list[Card]:
+        """Cards that must open the header."""
+        cards = [
+            Card("XTENSION", "IMAGE", "image extension"),
+            Card("BITPIX", _BITPIX[self.dtype], "bits per pixel"),
+            Card("NAXIS", len(self.shape), "number of axes"),
+        ]
+        for axis, size in enumerate(reversed(self.shape), start=1):
+            cards.append(Card(f"NAXIS{axis}", size, f"length of axis {axis}"))
+        return [
+            *cards,
+            Card("PCOUNT", 0, "no varying arrays"),
+            Card("GCOUNT", 1, "one group"),
+            Card("EXTNAME", self.name, "extension name"),
+            Card("EXTVER", 1, "extension version"),
+        ]
+
+
+class FitsFile:
+    """Writes one file; use it in a ``with`` block and call `finish` at its end.
+
+    Leaving the block without `finish` removes the side file.  A process that is killed leaves
+    it, under a name that no reader takes for the product.
+
+    Parameters
+    ----------
+    path : path
+        The file to appear.
+    primary_room : int
+        2880-byte blocks for the primary header.
+    images : sequence of Image
+        In the order of the file.
+    overwrite : bool
+        Whether a file that is there already may be replaced.
+
+    Raises
+    ------
+    StoreError
+        If the file is there already, or the disk is full, or the folder cannot be written to.
+    """
+
+    def __init__(
+        self, path: Path, primary_room: int, images: Sequence[Image], *, overwrite: bool
+    ) -> None:
+        self._path, self._primary_room, self._overwrite = path, primary_room, overwrite
+        self._images = {image.name: image for image in images}
+        self._header_at, self._sums = {}, dict.fromkeys(self._images, 0)
+        end = primary_room * BLOCK
+        for image in images:
+            self._header_at[image.name] = end
+            end += image.room * BLOCK + _padded(image.nbytes)
+        self._size = end
+        self._part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        self._refuse_existing()
+        with storage_errors(str(self._path)):
+            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with storage_errors(str(self._path)):
+                _claim(self._fd, self._size)
+        except StoreError:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._fd >= 0:
+            self._discard()
+
+    def write(
+        self, name: str, block: npt.NDArray[np.generic], y0: int, x0: int, plane: int = 0
+    ) -> None:
+        """Write a block of pixels of one image; every pixel must be written once.
+
+        Parameters
+        ----------
+        name : str
+            EXTNAME.
+        block : ndarray, shape (ny, nx)
+            Any dtype that fits; it is written big-endian.
+        y0, x0 : int
+            Position of the block in the image.
+        plane : int
+            Which plane of a cube.
+        """
+        image = self._images[name]
+        data = np.ascontiguousarray(block, dtype=image.dtype)
+        ny, nx = image.shape[-2:]
+        start = self._header_at[name] + image.room * BLOCK + (plane * ny + y0) * nx * 4
+        with storage_errors(str(self._path)):
+            if data.shape[1] == nx:
+                _write_at(self._fd, data, start)
+            else:
+                for row in data:
+                    _write_at(self._fd, row, start + x0 * 4)
+                    start += nx * 4
+        self._sums[name] = add_words(self._sums[name], data)
+
+    def finish(self, primary: Sequence[Card], headers: Mapping[str, Sequence[Card]]) -> None:
+        """Write the headers with their checksums, and let the file appear.
+
+        Parameters
+        ----------
+        primary : sequence of Card
+            Cards of PRIMARY after its structure.
+        headers : mapping of str to sequence of Card
+            By EXTNAME, the cards after the structure of each.
+
+        Raises
+        ------
+        StoreError
+            If a header needs more than its room, or the disk fails.
+        """
+        self._header("PRIMARY", 0, self._primary_room, [*primary_structure(), *primary], 0)
+        for name, image in self._images.items():
+            cards = [*image.structure(), *headers[name]]
+            self._header(name, self._header_at[name], image.room, cards, self._sums[name])
+        with storage_errors(str(self._path)):
+            os.fsync(self._fd)
+        self._refuse_existing()
+        with storage_errors(str(self._path)):
+            os.replace(self._part, self._path)
+            os.close(self._fd)
+            self._fd = -1
+            _sync_folder(self._path.parent)
+
+    def _header(self, name: str, start: int, room: int, cards: list[Card], datasum: int) -> None:
+        content = checksummed(cards, room, datasum)
+        if len(content) != room * BLOCK:
+            raise StoreError(f"{self._path}: the header of {name} outgrew its {room} blocks")
+        with storage_errors(str(self._path)):
+            _write_at(self._fd, np.frombuffer(content, dtype=np.uint8), start)
+
+    def _refuse_existing(self) -> None:
+        if self._path.is_dir():
+            raise StoreError(f"{self._path} is a folder (name the file in it)")
+        if self._path.exists() and not self._overwrite:
+            raise StoreError(f"{self._path} exists already (ask to overwrite it, or name another)")
+
+    def _discard(self) -> None:
+        os.close(self._fd)
+        self._fd = -1
+        self._part.unlink(missing_ok=True)
+
+
+def primary_structure() -> list[Card]:
+    """Cards that open a primary header without data."""
+    return [
+        Card("SIMPLE", True, "conforms to FITS standard"),
+        Card("BITPIX", 8, "array data type"),
+        Card("NAXIS", 0, "no data here"),
+        Card("EXTEND", True, "the data are in extensions"),
+    ]
+
+
+def checksummed(cards: Sequence[Card], room: int, datasum: int) -> bytes:
+    """Give a header with DATASUM and CHECKSUM after its other cards.
+
+    Parameters
+    ----------
+    cards : sequence of Card
+        All other cards.
+    room : int
+        Least number of 2880-byte blocks.
+    datasum : int
+        Checksum of the data.
+
+    Returns
+    -------
+    bytes
+    """
+    blank = Card("CHECKSUM", _NO_CHECKSUM, "HDU checksum")
+    cards = [*cards, Card("DATASUM", str(datasum), "data unit checksum")]
+    total = add_words(datasum, render([*cards, blank], room))
+    return render([*cards, blank._replace(value=encode(total))], room)
+
+
+def _padded(nbytes: int) -> int:
+    return -(-nbytes // BLOCK) * BLOCK
+
+
+def _claim(fd: int, size: int) -> None:
+    """Claim room on the disk, filled with zeros, which are also the padding of the data."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:
+        os.ftruncate(fd, size)
+
+
+def _write_at(fd: int, data: npt.NDArray[np.generic], start: int) -> None:
+    left = data.data.cast("B")
+    while left:
+        done = os.pwrite(fd, left, start)
+        left, start = left[done:], start + done
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,154 @@
+"""Which chips made a pixel, and their records, read from a store when first asked.
+
+Here: the lazy mappings that stand in the attributes of a stored mosaic. They stay out of the
+way of xarray, which compares, copies and prints attributes: none of that reads anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Protocol, Self
+
+from hapdask.errors import StoreError
+from hapdask.observe.record import ExposureRecord
+from hapdask.products.objects import Objects
+from hapdask.products.palettes import StoredPalette
+from hapdask.products.receipts import Chip, Index
+from hapdask.sky.frame import Frame
+
+RECEIPTS = "receipts"
+_RECORDS = f"{RECEIPTS}/records"
+
+
+class Source(Protocol):
+    """Where palettes and names come from; a `MosaicStore` is one."""
+
+    @property
+    def url(self) -> str: ...  # noqa: D102
+    def palette(self, index: Index) -> StoredPalette | None: ...  # noqa: D102
+    def input_names(self, index: Index) -> Collection[str]: ...  # noqa: D102
+
+
+class _Lazy:
+    """What both mappings share: identity, copies and text that read nothing.
+
+    Parameters
+    ----------
+    source : Source
+        The store.
+    tiles : mapping of (ty, tx) to Frame
+        Finished tiles of a window.
+    """
+
+    def __init__(self, source: Source, tiles: Mapping[Index, Frame]) -> None:
+        self._source, self._tiles = source, dict(tiles)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Lazy) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return self._identity
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} of {len(self._tiles)} tiles of {self._source.url}>"
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return (type(self).__name__, self._source.url, tuple(self._tiles))
+
+
+class Palette(_Lazy, Mapping[int, tuple[Chip, ...]]):
+    """The chips (exposure, extver) behind every key of `ctx`; 0 means none."""
+
+    __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
+
+    def within(self, window: Frame) -> Palette:
+        """Palette of the tiles that touch a window: less to read."""
+        touched = {i: tile for i, tile in self._tiles.items() if not (tile & window).empty}
+        return Palette(self._source, touched)
+
+    @cached_property
+    def stored(self) -> StoredPalette:
+        """All of it, read from the store."""
+        palettes = (self._source.palette(index) for index in self._tiles)
+        return StoredPalette.merge(palette for palette in palettes if palette is not None)
+
+    def __getitem__(self, key: int) -> tuple[Chip, ...]:
+        return self.stored[key]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+
+class Records(_Lazy, Mapping[str, ExposureRecord]):
+    """The records of the exposures that went in, by name, as far as the store has them."""
+
+    __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
+
+    def __getitem__(self, name: str) -> ExposureRecord:
+        if name not in self._names:
+            raise KeyError(name)
+        record = read_record(Objects(self._source.url), name)
+        if record is None:
+            raise KeyError(name)
+        return record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        objects = Objects(self._source.url)
+        names = {name for index in self._tiles for name in self._source.input_names(index)}
+        there = (name for name in sorted(names) if objects.get(_record_name(name)) is not None)
+        return tuple(there)
+
+
+def write_records(objects: Objects, records: Iterable[ExposureRecord]) -> None:
+    """Write records below a group, each only if it is not there in these very bytes."""
+    for record in records:
+        name, data = _record_name(record.name), _record_bytes(record)
+        if objects.get(name) != data:
+            objects.put(name, data)
+
+
+def read_record(objects: Objects, name: str) -> ExposureRecord | None:
+    """Read a record below a group; None if there is none.
+
+    Raises
+    ------
+    StoreError
+        It is damaged.
+    """
+    data = objects.get(_record_name(name))
+    if data is None:
+        return None
+    try:
+        fields = json.loads(data)
+    except ValueError as error:
+        raise StoreError(f"{objects.root}: the record of {name} is damaged: {error}") from error
+    return ExposureRecord.from_dict(fields)
+
+
+def _record_name(name: str) -> str:
+    if not name.isalnum():
+        raise StoreError(f"{name!r} cannot be the name of an exposure (letters and digits)")
+    return f"{_RECORDS}/{name}.json"
+
+
+def _record_bytes(record: ExposureRecord) -> bytes:
+    return json.dumps(record.to_dict(), sort_keys=True, separators=(",", ":")).encode() + b"\n"

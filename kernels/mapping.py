@@ -1,0 +1,352 @@
+"""The exact map from detector pixels to output pixels of a tangent-plane grid.
+
+Strategy: a Hubble chip maps to its own tangent plane by D2IM tables, then SIP polynomial and NPOL
+tables (FITS WCS Paper IV and the SIP convention, in astropy's order), then CD; tangent plane to
+tangent plane is one 3x3 homography.  ``map_points`` evaluates that chain as it stands.  Inside a
+cell of the look-up tables the chain is a smooth function, so ``map_row`` evaluates a bicubic
+through 4x4 exact nodes of the cell: within 1e-8 pixel of the chain and fifty times faster.
+Cells are anchored to the chip, so a position never depends on which part of a chip is asked for.
+
+Lives here: positions.  Not here: areas and sums (``square``), headers (``observe.distortion``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.kernels.jit import inline, kernel
+
+Floats = NDArray[np.float64]
+
+#: Largest side of a bicubic cell, in detector pixels.
+CELL = 32
+#: Extra width of the strip around a table node in which positions are evaluated exactly.
+_GUARD = 1e-6
+
+
+class LookupTable(NamedTuple):
+    """A bilinear correction table on the detector (D2IM or NPOL).
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (ny, nx), pixels
+        Added to the pixel coordinate.
+    start : tuple of float
+        0-based detector position (x, y) of ``values[0, 0]``.
+    step : tuple of float
+        Detector pixels between neighbouring entries, (x, y).
+    """
+
+    values: Floats
+    start: tuple[float, float]
+    step: tuple[float, float]
+
+
+class Chain(NamedTuple):
+    """Everything that the exact chain needs, as plain arrays.
+
+    ``geometry[k] = (1/step_x, -start_x/step_x, 1/step_y, -start_y/step_y)`` turns a detector
+    position into a coordinate of table ``k``: D2IM x, D2IM y, NPOL x, NPOL y.
+    """
+
+    homography: Floats  # (3, 3): focal-plane offset in pixels -> homogeneous output pixel
+    crpix: Floats  # (2,), 0-based x, y
+    sip: Floats  # (2, n, n): coefficient [axis, p, q] of u**p v**q
+    geometry: Floats  # (4, 4)
+    d2im_x: Floats
+    d2im_y: Floats
+    npol_x: Floats
+    npol_y: Floats
+
+
+class PixelMap(NamedTuple):
+    """The chain and its bicubic cells for one chip and one output grid.
+
+    ``coefficients[j, i, axis, q, p]`` multiplies ``(x - edges_x[i])**p * (y - edges_y[j])**q``.
+    """
+
+    chain: Chain
+    edges_x: Floats  # (ncx + 1,) cell borders, 0-based detector positions
+    edges_y: Floats
+    guard: Floats  # (2,) half-width x, y of the exact strips around cell borders
+    coefficients: Floats  # (ncy, ncx, 2, 4, 4)
+
+
+def tangent_basis(ra: float, dec: float) -> Floats:
+    """Unit vectors (east, north, outward) at a position, as the rows of a 3x3 array."""
+    a, d = math.radians(ra), math.radians(dec)
+    sa, ca, sd, cd = math.sin(a), math.cos(a), math.sin(d), math.cos(d)
+    return np.array([[-sa, ca, 0.0], [-sd * ca, -sd * sa, cd], [cd * ca, cd * sa, sd]])
+
+
+def tangent_homography(
+    cd_in: Floats,
+    crval_in: tuple[float, float],
+    cd_out: Floats,
+    crval_out: tuple[float, float],
+    crpix_out: tuple[float, float],
+) -> Floats:
+    """Homography from focal-plane offsets of a chip to pixels of an output TAN grid.
+
+    Parameters
+    ----------
+    cd_in, cd_out : ndarray of float64, shape (2, 2), degrees / pixel
+        CD matrices.
+    crval_in, crval_out : tuple of float, degrees
+        Tangent points (RA, Dec).
+    crpix_out : tuple of float
+        0-based reference pixel (x, y) of the output grid.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, 3)
+        ``H @ (f, g, 1)`` is the homogeneous 0-based output pixel; a point behind the output
+        tangent plane has a third component <= 0.
+    """
+    to_plane = np.eye(3)
+    to_plane[:2, :2] = np.radians(cd_in)
+    rotation = tangent_basis(*crval_out) @ tangent_basis(*crval_in).T
+    to_pixel = np.eye(3)
+    to_pixel[:2, :2] = np.linalg.inv(np.radians(cd_out))
+    to_pixel[:2, 2] = crpix_out
+    return np.ascontiguousarray(to_pixel @ rotation @ to_plane)
+
+
+def make_chain(
+    homography: Floats,
+    crpix: tuple[float, float],
+    sip_a: Floats,
+    sip_b: Floats,
+    tables: tuple[LookupTable | None, LookupTable | None, LookupTable | None, LookupTable | None],
+) -> Chain:
+    """Assemble a `Chain`; ``tables`` are D2IM x, D2IM y, NPOL x, NPOL y, ``crpix`` is 0-based."""
+    n = max(sip_a.shape[0], sip_b.shape[0])
+    sip = np.zeros((2, n, n))
+    sip[0, : sip_a.shape[0], : sip_a.shape[1]] = sip_a
+    sip[1, : sip_b.shape[0], : sip_b.shape[1]] = sip_b
+    geometry = np.zeros((4, 4))
+    values = []
+    for k, table in enumerate(tables):
+        if table is None:
+            values.append(np.zeros((2, 2)))
+            continue
+        (x0, y0), (dx, dy) = table.start, table.step
+        geometry[k] = 1 / dx, -x0 / dx, 1 / dy, -y0 / dy
+        # A table of one row or column is constant along it: repeat it, so look-ups need no case.
+        padded = np.pad(table.values, [(0, int(n < 2)) for n in table.values.shape], mode="edge")
+        values.append(np.ascontiguousarray(padded, dtype=np.float64))
+    return Chain(homography, np.array(crpix, dtype=np.float64), sip, geometry, *values)
+
+
+def make_pixel_map(
+    chain: Chain, shape: tuple[int, int], rows: tuple[int, int] | None = None
+) -> PixelMap:
+    """Cut a chip into cells and fit each one's bicubic.
+
+    Parameters
+    ----------
+    chain : Chain
+    shape : tuple of int
+        Chip size (ny, nx).
+    rows : tuple of int, optional
+        First detector row that will be mapped and the row after the last: cells of other rows are
+        not fitted.  Those that are do not depend on it.
+    """
+    ny, nx = shape
+    first, last = rows or (0, ny)
+    edges_x = _cell_edges(chain, 0, nx)
+    edges_y = _cell_edges(chain, 1, ny)
+    guard = np.zeros(2)
+    if np.any(chain.npol_x) or np.any(chain.npol_y):
+        for axis, table in enumerate((chain.d2im_x, chain.d2im_y)):
+            reach = float(np.max(np.abs(table)))
+            guard[axis] = reach + _GUARD if reach else 0.0
+    coefficients = np.empty((edges_y.size - 1, edges_x.size - 1, 2, 4, 4))
+    low = max(int(np.searchsorted(edges_y, first - 0.5, side="right")) - 1, 0)
+    high = min(int(np.searchsorted(edges_y, last - 0.5, side="right")), edges_y.size - 1)
+    _fit_cells(chain, edges_x, edges_y, guard, low, high, coefficients)
+    return PixelMap(chain, edges_x, edges_y, guard, coefficients)
+
+
+def _cell_edges(chain: Chain, axis: int, size: int) -> Floats:
+    """Borders of the cells along one axis: every node of every table, at most `CELL` apart."""
+    low, high = -1.0, float(size)
+    nodes = {low, high}
+    tables = (chain.d2im_x, chain.d2im_y, chain.npol_x, chain.npol_y)
+    for geometry, table in zip(chain.geometry, tables, strict=True):
+        inverse, offset = geometry[2 * axis : 2 * axis + 2]
+        if inverse:
+            positions = (np.arange(table.shape[1 - axis]) - offset) / inverse
+            nodes.update(float(p) for p in positions if low < p < high)
+    edges = []
+    for a, b in zip(sorted(nodes)[:-1], sorted(nodes)[1:], strict=True):
+        pieces = math.ceil((b - a) / CELL)
+        edges += [a + (b - a) * i / pieces for i in range(pieces)]
+    return np.array([*edges, high])
+
+
+@inline
+def _lookup(table, geometry, x, y):
+    ny, nx = table.shape
+    tx = min(max(x * geometry[0] + geometry[1], 0.0), nx - 1.0)
+    ty = min(max(y * geometry[2] + geometry[3], 0.0), ny - 1.0)
+    i, j = min(int(tx), nx - 2), min(int(ty), ny - 2)
+    fx, fy = tx - i, ty - j
+    below = (1 - fx) * table[j, i] + fx * table[j, i + 1]
+    above = (1 - fx) * table[j + 1, i] + fx * table[j + 1, i + 1]
+    return (1 - fy) * below + fy * above
+
+
+@inline
+def _polynomial(c, u, v):
+    """Sum of c[p, q] u**p v**q for p + q < n, by Horner's rule in u of Horner's rule in v."""
+    n = c.shape[0]
+    total = 0.0
+    for p in range(n - 1, -1, -1):
+        inner = 0.0
+        for q in range(n - 1 - p, -1, -1):
+            inner = inner * v + c[p, q]
+        total = total * u + inner
+    return total
+
+
+@inline
+def map_point(chain, x, y):
+    """Output pixel of one detector position by the exact chain; NaN behind the tangent plane."""
+    xd = x + _lookup(chain.d2im_x, chain.geometry[0], x, y)
+    yd = y + _lookup(chain.d2im_y, chain.geometry[1], x, y)
+    u, v = xd - chain.crpix[0], yd - chain.crpix[1]
+    f = u + _polynomial(chain.sip[0], u, v) + _lookup(chain.npol_x, chain.geometry[2], xd, yd)
+    g = v + _polynomial(chain.sip[1], u, v) + _lookup(chain.npol_y, chain.geometry[3], xd, yd)
+    h = chain.homography
+    depth = h[2, 0] * f + h[2, 1] * g + h[2, 2]
+    scale = 1.0 / depth if depth > 0.0 else np.nan
+    return (
+        (h[0, 0] * f + h[0, 1] * g + h[0, 2]) * scale,
+        (h[1, 0] * f + h[1, 1] * g + h[1, 2]) * scale,
+    )
+
+
+@kernel
+def map_points(chain, x, y, out_x, out_y):
+    """Map detector positions by the exact chain.
+
+    Parameters
+    ----------
+    chain : Chain
+    x, y : ndarray of float64, shape (n,)
+        0-based detector positions.
+    out_x, out_y : ndarray of float64, shape (n,)
+        Receive 0-based output pixels; NaN for points behind the output tangent plane.
+    """
+    for k in range(x.size):
+        out_x[k], out_y[k] = map_point(chain, x[k], y[k])
+
+
+@kernel
+def _fit_cells(chain, edges_x, edges_y, guard, low, high, coefficients):
+    """Bicubic of the cells of rows low to high through 4x4 exact nodes clear of the guard strips."""
+    node = np.empty((2, 4, 4))
+    for j in range(low, high):
+        height = edges_y[j + 1] - edges_y[j]
+        low_y = min(guard[1], 0.25 * height)
+        for i in range(edges_x.size - 1):
+            width = edges_x[i + 1] - edges_x[i]
+            low_x = min(guard[0], 0.25 * width)
+            step_x, step_y = (width - 2 * low_x) / 3, (height - 2 * low_y) / 3
+            for b in range(4):
+                for a in range(4):
+                    node[0, b, a], node[1, b, a] = map_point(
+                        chain,
+                        edges_x[i] + low_x + a * step_x,
+                        edges_y[j] + low_y + b * step_y,
+                    )
+            for axis in range(2):
+                out = coefficients[j, i, axis]
+                for b in range(4):
+                    _monomials(node[axis, b], low_x, step_x, out[b])
+                for p in range(4):
+                    _monomials(out[:, p].copy(), low_y, step_y, out[:, p])
+
+
+@inline
+def _monomials(values, start, step, out):
+    """Coefficients in t of the cubic through ``values`` at t = start + step * (0, 1, 2, 3)."""
+    d1 = (values[1] - values[0]) / step
+    d2 = (values[2] - 2 * values[1] + values[0]) / (2 * step * step)
+    d3 = (values[3] - 3 * values[2] + 3 * values[1] - values[0]) / (6 * step**3)
+    t0, t1, t2 = start, start + step, start + 2 * step
+    out[0] = values[0] - d1 * t0 + d2 * t0 * t1 - d3 * t0 * t1 * t2
+    out[1] = d1 - d2 * (t0 + t1) + d3 * (t0 * t1 + t0 * t2 + t1 * t2)
+    out[2] = d2 - d3 * (t0 + t1 + t2)
+    out[3] = d3
+
+
+@inline
+def _cell_of(edges, position):
+    """Index of the cell that holds a position, by bisection; clamped to the outer cells."""
+    low, high = 0, edges.size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if position >= edges[middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@inline
+def _in_guard(edges, cell, guard, position):
+    return position < edges[cell] + guard or position >= edges[cell + 1] - guard
+
+
+@inline
+def _cubic_run(c, ty, start, n, out):
+    """Evaluate one axis of a cell along a row: ``out[k]`` at t = start + k."""
+    c0 = c[0, 0] + ty * (c[1, 0] + ty * (c[2, 0] + ty * c[3, 0]))
+    c1 = c[0, 1] + ty * (c[1, 1] + ty * (c[2, 1] + ty * c[3, 1]))
+    c2 = c[0, 2] + ty * (c[1, 2] + ty * (c[2, 2] + ty * c[3, 2]))
+    c3 = c[0, 3] + ty * (c[1, 3] + ty * (c[2, 3] + ty * c[3, 3]))
+    for k in range(np.uint64(n)):
+        t = start + np.float64(k)
+        out[k] = c0 + t * (c1 + t * (c2 + t * c3))
+
+
+@kernel
+def map_row(pixel_map, x0, y, n, out_x, out_y):
+    """Map ``n`` positions ``(x0 + k, y)`` of one detector row.
+
+    Parameters
+    ----------
+    pixel_map : PixelMap
+    x0, y : float
+        0-based detector position of the first point.
+    n : int
+    out_x, out_y : ndarray of float64, shape (>= n,)
+        Receive 0-based output pixels.
+    """
+    edges_x, edges_y = pixel_map.edges_x, pixel_map.edges_y
+    gx, gy = pixel_map.guard[0], pixel_map.guard[1]
+    chain = pixel_map.chain
+    j = _cell_of(edges_y, y)
+    exact_row = _in_guard(edges_y, j, gy, y)
+    i = _cell_of(edges_x, x0)
+    k = 0
+    while k < n:
+        x = x0 + k
+        while i < edges_x.size - 2 and x >= edges_x[i + 1]:
+            i += 1
+        if exact_row or _in_guard(edges_x, i, gx, x):
+            out_x[k], out_y[k] = map_point(chain, x, y)
+            k += 1
+            continue
+        m = min(n - k, int(math.ceil(edges_x[i + 1] - gx - x)))
+        cell = pixel_map.coefficients[j, i]
+        ty, tx = y - edges_y[j], x - edges_x[i]
+        _cubic_run(cell[0], ty, tx, m, out_x[k : k + m])
+        _cubic_run(cell[1], ty, tx, m, out_y[k : k + m])
+        k += m

@@ -1,0 +1,126 @@
+"""The sums of a tile: what is accumulated per output pixel, and how planes come out of it.
+
+A `Layer` holds the sums of one class of detector pixels (clean, or doubtful); a tile has two.
+After each chip `fold` notes which output pixels it reached: an input is named for a pixel where it
+changed the pixel's weight.  The set of inputs of a pixel is a node of a trie:
+each node is its parent plus one chip, and because chips come in a fixed order a set has one node.
+
+Lives here: bookkeeping per output pixel.  Not here: geometry, names of exposures.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.kernels.jit import kernel
+
+
+class Layer(NamedTuple):
+    """Sums over one class of detector pixels, with a border around the tile.
+
+    Attributes
+    ----------
+    sums : ndarray of float64, shape (ny, nx, 2 or 4)
+        Interleaved, so that a drop touches few cache lines: sum(a w f), sum(a w) and, for all
+        planes, sum(a u), sum(a^2 u); a is the overlap, w the weight, f the flux, u = w^2 var.
+    seen : ndarray of float64, shape (ny, nx)
+        sum(a w) when inputs were last noted.
+    epoch : ndarray of float64, shape (ny, nx), or (0, 0) for the basic planes
+        sum(a w t), t the mid-exposure time.
+    node : ndarray of int32, shape (ny, nx)
+        The set of inputs, as a node of the trie; 0 is the empty set.
+    """
+
+    sums: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    epoch: NDArray[np.float64]
+    node: NDArray[np.int32]
+
+
+def make_layer(shape: tuple[int, int], *, every_plane: bool) -> Layer:
+    """Empty sums; memory is only taken where something is added."""
+    return Layer(
+        np.zeros((*shape, 4 if every_plane else 2)),
+        np.zeros(shape),
+        np.zeros(shape if every_plane else (0, 0)),
+        np.zeros(shape, dtype=np.int32),
+    )
+
+
+@kernel
+def fold(layer, spans, time, successor, parent, n_nodes):
+    """Note the current chip in every pixel of some spans whose weight it changed.
+
+    Parameters
+    ----------
+    layer : Layer
+    spans : ndarray of int64, shape (n, 3)
+        Row, first column, last column (excluded), as positions in the layer's arrays.
+    time : float
+        Mid-exposure time of the chip.
+    successor : ndarray of int32, shape (capacity,)
+        Node that the current chip makes of each node, -1 where not made yet.
+    parent : ndarray of int32, shape (capacity,)
+        Receives the parent of each node made.
+    n_nodes : int
+        Nodes in use.
+
+    Returns
+    -------
+    int
+        Nodes in use afterwards.  The caller provides room for as many new nodes as there are.
+    """
+    sums, seen, epoch, node = layer
+    for s in range(np.uint64(spans.shape[0])):
+        y = np.uint64(spans[s, 0])
+        for x in range(np.uint64(spans[s, 1]), np.uint64(spans[s, 2])):
+            weight, before = sums[y, x, np.uint64(1)], seen[y, x]
+            if weight > before:
+                seen[y, x] = weight
+                if epoch.size:
+                    epoch[y, x] += (weight - before) * time
+                here = np.uint64(node[y, x])
+                following = successor[here]
+                if following < 0:
+                    following = np.int32(n_nodes)
+                    successor[here] = following
+                    parent[np.uint64(n_nodes)] = node[y, x]
+                    n_nodes += 1
+                node[y, x] = following
+    return n_nodes
+
+
+@kernel
+def spans_of_blocks(bounds, blocks, origin, width, spans):
+    """Columns that any of the blocks can reach, for each row of a layer's arrays.
+
+    Parameters
+    ----------
+    bounds, blocks : see ``square.ChipGeometry`` and ``square.blocks_reaching``
+    origin : tuple of int
+        Root-grid row and column of element [0, 0] of the arrays.
+    width : int
+        Columns of the arrays.
+    spans : ndarray of int64, shape (rows of the arrays, 3)
+        Receives a span for every row, empty where nothing reaches.
+    """
+    for y in range(spans.shape[0]):
+        spans[y] = y, width, 0
+    for b in range(blocks.shape[0]):
+        x0, x1, y0, y1 = bounds[blocks[b, 0], blocks[b, 1]]
+        x0, x1 = max(x0 - origin[1], 0), min(x1 - origin[1], width)
+        for y in range(max(y0 - origin[0], 0), min(y1 - origin[0], spans.shape[0])):
+            spans[y, 1] = min(spans[y, 1], x0)
+            spans[y, 2] = max(spans[y, 2], x1)
+    for y in range(spans.shape[0]):
+        spans[y, 1] = min(spans[y, 1], spans[y, 2])
+
+
+def spans_of_hits(hits: NDArray[np.int64], patch: int) -> NDArray[np.int64]:
+    """Spans of the patches of ``patch`` pixels that start at ``hits`` (y, x)."""
+    rows = hits[:, :1] + np.arange(patch)
+    first = np.repeat(hits[:, 1], patch)
+    return np.stack([rows.ravel(), first, first + patch], axis=1)
