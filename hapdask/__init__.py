@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from hapdask.drizzling.plan import make_plan as make_plan
     from hapdask.drizzling.tile import drizzle_tile as drizzle_tile
     from hapdask.observe.exposure import open_exposures as open_exposures
-    from hapdask.products.store import open_mosaic as open_mosaic
+    from hapdask.products.reader import open_mosaic as open_mosaic
     from hapdask.recipes.mosaic import mosaic as mosaic
+    from hapdask.recipes.prepare import measure as measure
     from hapdask.sky.cells import SkyCell as SkyCell
     from hapdask.sky.footprint import Footprint as Footprint
     from hapdask.sky.frame import Frame as Frame
@@ -33,9 +34,10 @@ _PUBLIC = {
     "drizzle_tile": "hapdask.drizzling.tile:drizzle_tile",
     "load_parameters": "hapdask.config:load_parameters",
     "make_plan": "hapdask.drizzling.plan:make_plan",
+    "measure": "hapdask.recipes.prepare:measure",
     "mosaic": "hapdask.recipes.mosaic:mosaic",
     "open_exposures": "hapdask.observe.exposure:open_exposures",
-    "open_mosaic": "hapdask.products.store:open_mosaic",
+    "open_mosaic": "hapdask.products.reader:open_mosaic",
     "simulate": "hapdask.simulate",
 }
 

@@ -12,9 +12,16 @@ vectorising.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hapdask.kernels.jit import inline, kernel
+
+Floats = NDArray[np.float64]
+#: A tuple of which only the length matters, because the compiler knows it.
+Length = tuple[int, ...]
 
 #: Drops per call: the width of a block of detector pixels.
 ROW = 256
@@ -27,7 +34,7 @@ _TINY = 3e-8
 _NOISE = 1e-9
 
 
-def make_buffers(patch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def make_buffers(patch: int) -> tuple[Floats, Floats, Floats, NDArray[np.int32]]:
     """Work space for drops that reach at most ``patch`` x ``patch`` output pixels.
 
     Returns
@@ -45,7 +52,9 @@ def make_buffers(patch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 
 
 @inline
-def _edge(edges, plane, k, columns, x1, y1, x2, y2):
+def _edge(
+    edges: Floats, plane: Any, k: Any, columns: Length, x1: float, y1: float, x2: float, y2: float
+) -> None:
     """Weight and heights at every column border of the edge from (x1, y1) to (x2, y2)."""
     dx, dy = x2 - x1, y2 - y1
     dx = dx if abs(dx) > _TINY else _TINY
@@ -63,7 +72,15 @@ def _edge(edges, plane, k, columns, x1, y1, x2, y2):
 
 
 @kernel
-def drop_edges(n, corners, pixfrac, columns, edges, areas, base):
+def drop_edges(
+    n: int,
+    corners: Floats,
+    pixfrac: float,
+    columns: Length,
+    edges: Floats,
+    areas: Floats,
+    base: NDArray[np.int32],
+) -> None:
     """First pass: place each drop in its patch and cut its edges at the column borders.
 
     Parameters
@@ -76,7 +93,6 @@ def drop_edges(n, corners, pixfrac, columns, edges, areas, base):
     pixfrac : float
         Linear size of the drop over that of the pixel.
     columns : tuple of int, length patch + 1
-        Only its length matters: it is known to the compiler.
     edges, areas, base : see `make_buffers`
     """
     keep = 1.0 - pixfrac
@@ -117,21 +133,24 @@ def drop_edges(n, corners, pixfrac, columns, edges, areas, base):
 
 
 @inline
-def _square_above(y, r):
+def _square_above(y: float, r: int) -> float:
     # All of the drop lies above row border 0.
     height = max(y - np.float64(r), 0.0) if r else y
     return height * height
 
 
 @inline
-def _integral_above(w0, y0, w1, y1, w2, y2, w3, y3, r):
+def _integral_above(
+    w0: float, y0: float, w1: float, y1: float,
+    w2: float, y2: float, w3: float, y3: float, r: int,
+) -> float:  # fmt: skip
     """Column integral, up to the border, of the part of the drop above row border r."""
     low = w0 * _square_above(y0, r) + w1 * _square_above(y1, r)
     return low + (w2 * _square_above(y2, r) + w3 * _square_above(y3, r))
 
 
 @kernel
-def drop_integrals(n, columns, edges, integrals):
+def drop_integrals(n: int, columns: Length, edges: Floats, integrals: Floats) -> None:
     """Second pass: area of the drop left of every column border, in each row of its patch."""
     patch = len(columns) - 1
     stride = np.uint64(patch + 2) * _ROW
@@ -152,7 +171,7 @@ def drop_integrals(n, columns, edges, integrals):
 
 
 @kernel
-def drop_areas(n, columns, integrals, areas):
+def drop_areas(n: int, columns: Length, integrals: Floats, areas: Floats) -> None:
     """Third pass: fraction of the drop in every pixel of its patch, plane r * patch + c."""
     patch = len(columns) - 1
     inverse = np.uint64(patch * patch) * _ROW

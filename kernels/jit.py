@@ -16,5 +16,5 @@ _FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}
 kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
 
 #: A function that only other kernels call, inlined by LLVM.  In a loop over pixels it must not take
-#: arrays, nor may the loop slice any: Numba counts a reference each time, ten times the work itself.
+#: arrays, nor may the loop slice any: Numba counts a reference each time, ten times the work.
 inline = njit(nogil=True, error_model="numpy", fastmath=_FAST, forceinline=True)

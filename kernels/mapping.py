@@ -77,7 +77,7 @@ class PixelMap(NamedTuple):
 
 
 def tangent_basis(ra: float, dec: float) -> Floats:
-    """Unit vectors (east, north, outward) at a position, as the rows of a 3x3 array."""
+    """Give unit vectors (east, north, outward) at a position, as the rows of a 3x3 array."""
     a, d = math.radians(ra), math.radians(dec)
     sa, ca, sd, cd = math.sin(a), math.cos(a), math.sin(d), math.cos(d)
     return np.array([[-sa, ca, 0.0], [-sd * ca, -sd * sa, cd], [cd * ca, cd * sa, sd]])
@@ -190,7 +190,7 @@ def _cell_edges(chain: Chain, axis: int, size: int) -> Floats:
 
 
 @inline
-def _lookup(table, geometry, x, y):
+def _lookup(table: Floats, geometry: Floats, x: float, y: float) -> float:
     ny, nx = table.shape
     tx = min(max(x * geometry[0] + geometry[1], 0.0), nx - 1.0)
     ty = min(max(y * geometry[2] + geometry[3], 0.0), ny - 1.0)
@@ -198,11 +198,12 @@ def _lookup(table, geometry, x, y):
     fx, fy = tx - i, ty - j
     below = (1 - fx) * table[j, i] + fx * table[j, i + 1]
     above = (1 - fx) * table[j + 1, i] + fx * table[j + 1, i + 1]
-    return (1 - fy) * below + fy * above
+    value: float = (1 - fy) * below + fy * above
+    return value
 
 
 @inline
-def _polynomial(c, u, v):
+def _polynomial(c: Floats, u: float, v: float) -> float:
     """Sum of c[p, q] u**p v**q for p + q < n, by Horner's rule in u of Horner's rule in v."""
     n = c.shape[0]
     total = 0.0
@@ -215,7 +216,7 @@ def _polynomial(c, u, v):
 
 
 @inline
-def map_point(chain, x, y):
+def map_point(chain: Chain, x: float, y: float) -> tuple[float, float]:
     """Output pixel of one detector position by the exact chain; NaN behind the tangent plane."""
     xd = x + _lookup(chain.d2im_x, chain.geometry[0], x, y)
     yd = y + _lookup(chain.d2im_y, chain.geometry[1], x, y)
@@ -232,7 +233,7 @@ def map_point(chain, x, y):
 
 
 @kernel
-def map_points(chain, x, y, out_x, out_y):
+def map_points(chain: Chain, x: Floats, y: Floats, out_x: Floats, out_y: Floats) -> None:
     """Map detector positions by the exact chain.
 
     Parameters
@@ -248,8 +249,16 @@ def map_points(chain, x, y, out_x, out_y):
 
 
 @kernel
-def _fit_cells(chain, edges_x, edges_y, guard, low, high, coefficients):
-    """Bicubic of the cells of rows low to high through 4x4 exact nodes clear of the guard strips."""
+def _fit_cells(
+    chain: Chain,
+    edges_x: Floats,
+    edges_y: Floats,
+    guard: Floats,
+    low: int,
+    high: int,
+    coefficients: Floats,
+) -> None:
+    """Bicubic of the cells of rows low to high, through 4x4 nodes clear of the guard strips."""
     node = np.empty((2, 4, 4))
     for j in range(low, high):
         height = edges_y[j + 1] - edges_y[j]
@@ -274,7 +283,7 @@ def _fit_cells(chain, edges_x, edges_y, guard, low, high, coefficients):
 
 
 @inline
-def _monomials(values, start, step, out):
+def _monomials(values: Floats, start: float, step: float, out: Floats) -> None:
     """Coefficients in t of the cubic through ``values`` at t = start + step * (0, 1, 2, 3)."""
     d1 = (values[1] - values[0]) / step
     d2 = (values[2] - 2 * values[1] + values[0]) / (2 * step * step)
@@ -287,7 +296,7 @@ def _monomials(values, start, step, out):
 
 
 @inline
-def _cell_of(edges, position):
+def _cell_of(edges: Floats, position: float) -> int:
     """Index of the cell that holds a position, by bisection; clamped to the outer cells."""
     low, high = 0, edges.size - 1
     while high - low > 1:
@@ -300,12 +309,13 @@ def _cell_of(edges, position):
 
 
 @inline
-def _in_guard(edges, cell, guard, position):
-    return position < edges[cell] + guard or position >= edges[cell + 1] - guard
+def _in_guard(edges: Floats, cell: int, guard: float, position: float) -> bool:
+    inside: bool = position < edges[cell] + guard or position >= edges[cell + 1] - guard
+    return inside
 
 
 @inline
-def _cubic_run(c, ty, start, n, out):
+def _cubic_run(c: Floats, ty: float, start: float, n: int, out: Floats) -> None:
     """Evaluate one axis of a cell along a row: ``out[k]`` at t = start + k."""
     c0 = c[0, 0] + ty * (c[1, 0] + ty * (c[2, 0] + ty * c[3, 0]))
     c1 = c[0, 1] + ty * (c[1, 1] + ty * (c[2, 1] + ty * c[3, 1]))
@@ -317,7 +327,7 @@ def _cubic_run(c, ty, start, n, out):
 
 
 @kernel
-def map_row(pixel_map, x0, y, n, out_x, out_y):
+def map_row(pixel_map: PixelMap, x0: float, y: float, n: int, out_x: Floats, out_y: Floats) -> None:
     """Map ``n`` positions ``(x0 + k, y)`` of one detector row.
 
     Parameters
@@ -344,7 +354,7 @@ def map_row(pixel_map, x0, y, n, out_x, out_y):
             out_x[k], out_y[k] = map_point(chain, x, y)
             k += 1
             continue
-        m = min(n - k, int(math.ceil(edges_x[i + 1] - gx - x)))
+        m = min(n - k, math.ceil(edges_x[i + 1] - gx - x))
         cell = pixel_map.coefficients[j, i]
         ty, tx = y - edges_y[j], x - edges_x[i]
         _cubic_run(cell[0], ty, tx, m, out_x[k : k + m])

@@ -38,7 +38,9 @@ def plane_of_sums(
 
 
 @inline
-def _value(number, value, weight, pooled, single, epoch):
+def _value(
+    number: int, value: float, weight: float, pooled: float, single: float, epoch: float
+) -> float:
     if number == _WHT:
         return weight
     if weight <= 0.0:
@@ -53,8 +55,10 @@ def _value(number, value, weight, pooled, single, epoch):
 
 
 @kernel
-def _fill(number, clean, doubtful, border, out):
-    noise, times = number == _ERR or number == _NOISE_RATIO, number == _EPOCH
+def _fill(
+    number: int, clean: Layer, doubtful: Layer, border: int, out: NDArray[np.floating]
+) -> None:
+    noise, times = number in (_ERR, _NOISE_RATIO), number == _EPOCH
     good, good_epoch = clean.sums, clean.epoch
     poor, poor_epoch = doubtful.sums, doubtful.epoch
     for y in range(np.uint64(out.shape[0])):
@@ -78,7 +82,7 @@ def _fill(number, clean, doubtful, border, out):
 
 
 @kernel
-def published_nodes(clean, doubtful, border, out):
+def published_nodes(clean: Layer, doubtful: Layer, border: int, out: NDArray[np.int32]) -> None:
     """Node of the trie that tells the inputs of each published pixel, shape (ny, nx) int32."""
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
@@ -91,7 +95,9 @@ def published_nodes(clean, doubtful, border, out):
 
 
 @kernel
-def published_quality(clean, quality, border, out):
+def published_quality(
+    clean: Layer, quality: NDArray[np.uint16], border: int, out: NDArray[np.uint16]
+) -> None:
     """Doubtful flags of the pixels used, 0 where clean ones were: shape (ny, nx) uint16."""
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
@@ -101,7 +107,14 @@ def published_quality(clean, quality, border, out):
 
 
 @kernel
-def accumulate_nodes(parent, chip, own, first_of_exposure, by_sum, out):
+def accumulate_nodes(
+    parent: NDArray[np.int32],
+    chip: NDArray[np.int32],
+    own: NDArray[np.float64],
+    first_of_exposure: NDArray[np.int32],
+    by_sum: int,
+    out: NDArray[np.float64],
+) -> None:
     """Spread a figure of the chips over the sets they make, along the trie.
 
     Parameters

@@ -12,12 +12,12 @@ Source: Fruchter & Hook 2002, PASP 114, 144 (the square kernel: flux shared by o
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels.areas import ROW, drop_areas, drop_edges, drop_integrals, make_buffers
+from hapdask.kernels.areas import ROW, Length, drop_areas, drop_edges, drop_integrals, make_buffers
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import Chain, PixelMap, make_pixel_map, map_point, map_row
 from hapdask.kernels.sums import Layer
@@ -130,13 +130,13 @@ def patch_size(reach: ChipReach, pixfrac: float) -> int:
 
 
 @inline
-def _sample(first, n, k):
+def _sample(first: int, n: int, k: int) -> float:
     """Coordinate of border, middle and border (k = 0, 1, 2) of n pixels from ``first``."""
     return first - 0.5 + 0.5 * n * k
 
 
 @kernel
-def _reach(chain, ny, nx, bounds):
+def _reach(chain: Chain, ny: int, nx: int, bounds: NDArray[np.float64]) -> float:
     """Fill the bounds of every block; return the largest extent of a pixel along an axis."""
     extent = 0.0
     xs, ys = np.empty((3, 3)), np.empty((3, 3))
@@ -240,9 +240,20 @@ def drizzle_chip(
 
 @kernel
 def _drizzle_blocks(
-    pixel_map, shape, blocks, pixels, pixfrac, patch, columns, buffers, origin,
-    clean, doubtful, quality, hits,
-):  # fmt: skip
+    pixel_map: PixelMap,
+    shape: tuple[int, int],
+    blocks: NDArray[np.int64],
+    pixels: ChipPixels,
+    pixfrac: float,
+    patch: Length,
+    columns: Length,
+    buffers: tuple[NDArray[Any], ...],
+    origin: tuple[int, int],
+    clean: NDArray[np.float64],
+    doubtful: NDArray[np.float64],
+    quality: NDArray[np.uint16],
+    hits: NDArray[np.int64],
+) -> int:
     edges, integrals, areas, base = buffers
     corners = np.empty((6, ROW + 1))
     values = np.empty((3, ROW))
@@ -267,14 +278,14 @@ def _drizzle_blocks(
             drops = (areas, base, weight, doubt, values)
             _add_row(n, patch, drops, origin, False, clean, quality, hits, 0)
             if n_doubtful:
-                n_hits = _add_row(
-                    n, patch, drops, origin, True, doubtful, quality, hits, n_hits
-                )
+                n_hits = _add_row(n, patch, drops, origin, True, doubtful, quality, hits, n_hits)
     return n_hits
 
 
 @kernel
-def _row_values(pixels, line, col0, n, values):
+def _row_values(
+    pixels: ChipPixels, line: int, col0: int, n: int, values: NDArray[np.float64]
+) -> int:
     """Weighted flux, weight and u = (weight * err)**2 of a row; returns the doubtful pixels."""
     sci, weight = pixels.sci[line, col0 : col0 + n], pixels.weight[line, col0 : col0 + n]
     doubt = pixels.doubt[line, col0 : col0 + n]
@@ -295,7 +306,17 @@ def _row_values(pixels, line, col0, n, values):
 
 
 @kernel
-def _add_row(n, patch, drops, origin, doubtful, sums, quality, hits, n_hits):
+def _add_row(
+    n: int,
+    patch: Length,
+    drops: tuple[NDArray[Any], ...],
+    origin: tuple[int, int],
+    doubtful: bool,
+    sums: NDArray[np.float64],
+    quality: NDArray[np.uint16],
+    hits: NDArray[np.int64],
+    n_hits: int,
+) -> int:
     """Add the clean or the doubtful drops of a row to the sums; note and list the latter."""
     areas, base, weight, doubt, values = drops
     flux, plain, spread = values[0], values[1], values[2]

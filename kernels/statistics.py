@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from hapdask.kernels.jit import kernel
 
+Values = NDArray[np.float32]
+Use = NDArray[np.bool_]
+
 _BINS = 4096
 
 
 def clipped_median(
-    values: NDArray[np.float32],
-    use: NDArray[np.bool_],
+    values: Values,
+    use: Use,
     *,
     sigma: float = 4.0,
     iterations: int = 5,
@@ -65,7 +68,9 @@ def clipped_median(
 
 
 @kernel
-def _moments(values, use, low, high):
+def _moments(
+    values: Values, use: Use, low: float, high: float
+) -> tuple[int, float, float, float, float]:
     """Count, mean, standard deviation, least and greatest of the values inside the limits."""
     n, total, squares = 0, 0.0, 0.0
     least, most = np.inf, -np.inf
@@ -89,8 +94,8 @@ def _moments(values, use, low, high):
 
 
 def _nth(
-    values: NDArray[np.float32],
-    use: NDArray[np.bool_],
+    values: Values,
+    use: Use,
     low: float,
     high: float,
     least: float,
@@ -110,7 +115,15 @@ def _nth(
 
 
 @kernel
-def _histogram(values, use, low, high, least, scale, counts):
+def _histogram(
+    values: Values,
+    use: Use,
+    low: float,
+    high: float,
+    least: float,
+    scale: float,
+    counts: NDArray[np.int64],
+) -> None:
     for k in range(values.size):
         v = np.float64(values[k])
         if use[k] and np.isfinite(v) and v >= low and v <= high:
@@ -118,11 +131,20 @@ def _histogram(values, use, low, high, least, scale, counts):
 
 
 @kernel
-def _gather(values, use, low, high, least, scale, chosen, out):
+def _gather(
+    values: Values,
+    use: Use,
+    low: float,
+    high: float,
+    least: float,
+    scale: float,
+    chosen: int,
+    out: NDArray[np.float64],
+) -> None:
     n = 0
     for k in range(values.size):
         v = np.float64(values[k])
-        if use[k] and np.isfinite(v) and v >= low and v <= high:
-            if min(int((v - least) * scale), _BINS - 1) == chosen:
-                out[n] = v
-                n += 1
+        inside = use[k] and np.isfinite(v) and v >= low and v <= high
+        if inside and min(int((v - least) * scale), _BINS - 1) == chosen:
+            out[n] = v
+            n += 1

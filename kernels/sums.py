@@ -51,7 +51,14 @@ def make_layer(shape: tuple[int, int], *, every_plane: bool) -> Layer:
 
 
 @kernel
-def fold(layer, spans, time, successor, parent, n_nodes):
+def fold(
+    layer: Layer,
+    spans: NDArray[np.int64],
+    time: float,
+    successor: NDArray[np.int32],
+    parent: NDArray[np.int32],
+    n_nodes: int,
+) -> int:
     """Note the current chip in every pixel of some spans whose weight it changed.
 
     Parameters
@@ -94,7 +101,13 @@ def fold(layer, spans, time, successor, parent, n_nodes):
 
 
 @kernel
-def spans_of_blocks(bounds, blocks, origin, width, spans):
+def spans_of_blocks(
+    bounds: NDArray[np.int64],
+    blocks: NDArray[np.int64],
+    origin: tuple[int, int],
+    width: int,
+    spans: NDArray[np.int64],
+) -> None:
     """Columns that any of the blocks can reach, for each row of a layer's arrays.
 
     Parameters

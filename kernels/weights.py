@@ -65,7 +65,17 @@ def pixel_weights(
 
 
 @kernel
-def _fill(sci, err, dq, good, doubtful, inverse_variance, scale, weight, doubt):
+def _fill(
+    sci: NDArray[np.float32],
+    err: NDArray[np.float32],
+    dq: NDArray[np.uint16],
+    good: np.uint16,
+    doubtful: np.uint16,
+    inverse_variance: bool,
+    scale: float,
+    weight: NDArray[np.float32],
+    doubt: NDArray[np.uint16],
+) -> None:
     for y in range(np.uint64(sci.shape[0])):
         for x in range(np.uint64(sci.shape[1])):
             counts = np.isfinite(sci[y, x])

@@ -1,0 +1,1 @@
+"""End-to-end pipelines: they compose the floors below and hold no algorithm."""

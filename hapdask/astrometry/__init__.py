@@ -1,0 +1,1 @@
+"""Detection, matching, solutions, reference catalogs and headerlets: they come with alignment."""

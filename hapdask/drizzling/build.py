@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -131,7 +131,7 @@ def lazy_planes(plan: Plan) -> dict[str, da.Array]:
     by_index = {tile.index: tile for tile in plan.tiles}
     first = plan.frame.origin[0] // plan.tile, plan.frame.origin[1] // plan.tile
     tiles = f"hapdask-tile-{token}"
-    graphs: dict[str, dict[tuple[Any, ...], Any]] = {tiles: {}}
+    graphs: dict[str, dict[Any, Any]] = {tiles: {}}
     for name in plan.variables:
         graphs[f"hapdask-{name}-{token}"] = {}
     for j, ny in enumerate(rows):
@@ -169,7 +169,7 @@ class _Empty:
 
 def _cuts(start: int, stop: int, tile: int) -> tuple[int, ...]:
     borders = [start, *range((start // tile + 1) * tile, stop, tile), stop]
-    return tuple(b - a for a, b in zip(borders[:-1], borders[1:], strict=True))
+    return tuple(b - a for a, b in pairwise(borders))
 
 
 def run(

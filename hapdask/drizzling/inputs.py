@@ -1,4 +1,4 @@
-"""A chip as the input of a tile: which of its blocks reach, its geometry, its pixels and weights."""
+"""A chip as the input of a tile: which of its blocks reach, its geometry, pixels and weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chain_to_root(chip: ChipRecord, frame: Frame) -> Chain:
 
 
 def chip_reach(chip: ChipRecord, frame: Frame) -> square.ChipReach:
-    """What each block of a chip can reach on the root grid of a frame."""
+    """Find what each block of a chip can reach on the root grid of a frame."""
     return square.chip_reach(chain_to_root(chip, frame), chip.shape)
 
 

@@ -48,9 +48,7 @@ class InputTrie:
         self.parent = np.zeros(1, np.int32)
         self.chip = np.full(1, -1, np.int32)
 
-    def fold(
-        self, facts: InputFacts, layers: list[tuple[sums.Layer, NDArray[np.int64]]]
-    ) -> None:
+    def fold(self, facts: InputFacts, layers: list[tuple[sums.Layer, NDArray[np.int64]]]) -> None:
         """Note one input in the given spans of some layers."""
         n = self.parent.size
         successor = np.full(2 * n, -1, np.int32)
@@ -98,7 +96,7 @@ class InputTrie:
         return self._spread(times, 2 if name == "epoch_min" else 3, np.nan)
 
     def palette(self, used: NDArray[np.int32]) -> Palette:
-        """The sets at some nodes."""
+        """Make the palette of the sets at some nodes."""
         wanted = np.unique(used)
         keep = np.zeros(self.parent.size, bool)
         keep[wanted] = True

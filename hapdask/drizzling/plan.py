@@ -130,7 +130,7 @@ class Plan:
     missed: tuple[str, ...] = ()
 
     def inputs_of(self, tile: TilePlan) -> tuple[ExposureRecord, ...]:
-        """Stripped records, with only the chips that reach the tile, in the plan's order."""
+        """Give stripped records, with only the chips that reach the tile, in the plan's order."""
         extvers: dict[int, set[int]] = defaultdict(set)
         for item in tile.inputs:
             extvers[item.exposure].add(item.extver)
@@ -236,9 +236,7 @@ def make_plan(
             inputs = tuple(replace(item, exposure=number[item.exposure]) for item in items)
             tiles.append(_tile_plan(index, part, inputs, kept, parameters, tuple(variables)))
     missed = tuple(name for i, name in enumerate(names) if i not in number)
-    return Plan(
-        window, layer, parameters, tuple(variables), tile, kept, tuple(tiles), missed
-    )
+    return Plan(window, layer, parameters, tuple(variables), tile, kept, tuple(tiles), missed)
 
 
 def _inputs_by_tile(
@@ -264,9 +262,7 @@ def _inputs_by_tile(
     return found
 
 
-def _tiles_touched(
-    reach: square.ChipReach, window: Frame, tile: int
-) -> list[tuple[int, int]]:
+def _tiles_touched(reach: square.ChipReach, window: Frame, tile: int) -> list[tuple[int, int]]:
     """Tiles of a window that the box around all blocks of a chip touches."""
     real = reach.bounds[reach.bounds[..., 0] < reach.bounds[..., 1]]
     y0, y1, x0, x1 = window.box
@@ -279,9 +275,7 @@ def _tiles_touched(
     ]
 
 
-def _tile_input(
-    number: int, chip: ChipRecord, blocks: NDArray[np.int64], patch: int
-) -> TileInput:
+def _tile_input(number: int, chip: ChipRecord, blocks: NDArray[np.int64], patch: int) -> TileInput:
     row0, row1 = block_rows(blocks, chip)
     pixels = blocks.shape[0] * square.BLOCK[0] * square.BLOCK[1]
     return TileInput(number, chip.extver, row0, row1, pixels, patch)

@@ -56,9 +56,7 @@ def set_sky(exposure: ExposureRecord, parameters: DrizzleParameters) -> Exposure
     return exposure.with_sky({c.extver: level * c.idcscale**2 for c in exposure.chips})
 
 
-def measure_sky(
-    exposure: ExposureRecord, chip: ChipRecord, parameters: DrizzleParameters
-) -> float:
+def measure_sky(exposure: ExposureRecord, chip: ChipRecord, parameters: DrizzleParameters) -> float:
     """Clipped median of the clean pixels of a chip, in SCI units; NaN if there are none."""
     sci, _, dq = read_chip_rows(exposure, chip, 0, chip.shape[0])
     if dq is None or parameters.good_bits is None:

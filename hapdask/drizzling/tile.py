@@ -37,9 +37,7 @@ class TileSums:
         The planes that can be asked for.
     """
 
-    def __init__(
-        self, frame: Frame, variables: Sequence[str] = ALL, *, border: int
-    ) -> None:
+    def __init__(self, frame: Frame, variables: Sequence[str] = ALL, *, border: int) -> None:
         self.frame, self.variables, self.border = frame, tuple(variables), border
         shape = (frame.shape[0] + 2 * border, frame.shape[1] + 2 * border)
         every_plane = not set(variables) <= set(BASIC) | {"nexp", "exptime"}
@@ -164,7 +162,5 @@ def drizzle_tile(
         exposure, chip = found.exposure, found.chip
         pixels = found.read(frame, parameters, errors=tile.every_plane)
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
-        tile.add_chip(
-            found.geometry, found.reach, found.blocks, pixels, parameters.pixfrac, facts
-        )
+        tile.add_chip(found.geometry, found.reach, found.blocks, pixels, parameters.pixfrac, facts)
     return tile

@@ -225,7 +225,8 @@ class Distortion:
             [[xi[1] - xi[2], xi[3] - xi[4]], [eta[1] - eta[2], eta[3] - eta[4]]]
         ) / (2 * step)
         cd = jacobian @ np.reshape(self.cd, (2, 2))
-        return replace(self, crval=crval, cd=tuple(float(c) for c in cd.ravel()))
+        c11, c12, c21, c22 = (float(c) for c in cd.ravel())
+        return replace(self, crval=crval, cd=(c11, c12, c21, c22))
 
     @cached_property
     def digest(self) -> str:

@@ -247,11 +247,12 @@ def read_rows(path: str, hdu: Hdu, row0: int, row1: int) -> NDArray[np.generic]:
 def read_image_rows(source: ByteSource, hdu: Hdu, row0: int, row1: int) -> NDArray[np.generic]:
     """Read rows of an image of two axes from an open source; see `read_rows`."""
     ny, nx = hdu.shape
-    row0, row1 = max(row0, 0), min(max(row1, row0, 0), ny)
+    row0 = min(max(row0, 0), ny)
+    row1 = min(max(row1, row0), ny)
     row_bytes = nx * np.dtype(hdu.dtype).itemsize
     offset = hdu.data_offset + row0 * row_bytes
-    raw = source.read(offset, max(row1 - row0, 0) * row_bytes, ext=hdu.label)
-    return decode(raw, hdu.dtype, hdu.bscale, hdu.bzero).reshape(-1, nx)
+    raw = source.read(offset, (row1 - row0) * row_bytes, ext=hdu.label)
+    return decode(raw, hdu.dtype, hdu.bscale, hdu.bzero).reshape(row1 - row0, nx)
 
 
 def decode(raw: bytes, dtype: str, bscale: float, bzero: float) -> NDArray[np.generic]:

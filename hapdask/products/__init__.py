@@ -1,0 +1,1 @@
+"""What comes out: stores, Datasets, FITS files, pictures."""

@@ -6,6 +6,7 @@ pictures. It holds no algorithm, and computes only in `inputs`, `to_zarr`, `to_f
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -184,7 +185,7 @@ class HapAccessor:
         target = Path(path)
         if target.is_dir():
             target = inside(target, self._product_name(source))
-        return write_fits(self._ds, self.frame, target, header_source=source, **options)
+        return write_fits(self._ds, target, header_source=source, **options)
 
     def plot(self, variable: str = "sci", *, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw a variable with an asinh stretch; computes it.
@@ -269,6 +270,7 @@ def _span(centre: float, n: int, size: int) -> slice | None:
     """Pixels of a window of n around a centre, clipped to the axis; None if none is left."""
     if not abs(centre) < 2.0**31:  # NaN too: the other side of the sky
         return None
-    start = round(centre - 0.5 * (n - 1))
+    # The small term makes a window of even size around the very centre of a pixel definite.
+    start = math.floor(centre - 0.5 * n + 1.0 + 1e-6)
     low, high = max(start, 0), min(start + n, size)
     return slice(low, high) if low < high else None

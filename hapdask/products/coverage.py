@@ -21,7 +21,7 @@ from hapdask.sky.footprint import Footprint
 from hapdask.sky.frame import Frame
 
 #: Longest side of the map of data, pixels.
-_MAP_SIDE = 2048
+_MAP_SIDE = 1024
 #: Bits of a positive float32 that its histogram looks at: 8 of exponent, 12 of mantissa.
 _BITS = 20
 #: Outlines are simplified to this tolerance, pixels, and to so many corners at most.
@@ -135,7 +135,7 @@ class Coverage:
     def s_region(self) -> str:
         """Give the outline of the data as an S_REGION string; empty where there are none.
 
-        Holes are not cut out.  The outline is good to about the larger of 10 pixels and 1/2048
+        Holes are not cut out.  The outline is good to about the larger of 10 pixels and 1/1024
         of the frame's longer side.
         """
         polygons = outline_polygons(self._map, self._step, _TOLERANCE, _CORNERS)

@@ -7,11 +7,10 @@ which is renamed at the end; so memory is that of a few tiles. Not here: the wor
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import xarray as xr
 
 from hapdask.errors import StoreError
 from hapdask.products import lock
+from hapdask.products.blocks import blocks_of
 from hapdask.products.group import create_arrays, open_array, read_attributes
 from hapdask.products.index import attach_frame, frame_of
 from hapdask.products.layout import (
@@ -45,8 +45,8 @@ _INPUTS = "inputs"
 #: Attributes of the group that are not attributes of the Dataset.
 _OWN = {MARK, "wcs", "frame", _INPUTS}
 _BLOCK = 2 * CHUNK
-_BLOCKS_AT_ONCE = 2
-Window = tuple[slice, slice]
+#: Bytes of blocks computed at a time: two tiles with all variables.
+_MEMORY = 512 << 20
 
 
 def write_zarr(ds: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -193,41 +193,16 @@ def _write(ds: xr.Dataset, side: Path) -> None:
         group.require_group(RECEIPTS)
         specs = [_spec(name, plain[name]) for name in names]
         create_arrays(group, specs, frame_of(ds).shape, CHUNK)
-    windows = _windows(plain)
-    while batch := list(itertools.islice(windows, _BLOCKS_AT_ONCE)):
-        _write_blocks(group, plain, batch)
+        arrays = {name: open_array(str(side), name, writable=True) for name in names}
+    # Blocks need not end on chunks: those at their borders are read and written again.
+    for block in blocks_of(plain, _MEMORY):
+        for name, plane in block.data.items():
+            rows = slice(block.y0, block.y0 + plane.shape[0])
+            with storage_errors(str(side)):
+                arrays[name][rows, block.x0 : block.x0 + plane.shape[1]] = plane
     _write_provenance(ds, objects)
     with storage_errors(str(side)):
         group.update_attributes(_attributes(ds))
-
-
-def _write_blocks(group: Any, plain: xr.Dataset, windows: list[Window]) -> None:
-    """Compute some blocks, all variables of a block together, and write them one after another.
-
-    Blocks need not end on chunks: the chunks at their borders are then read and written again.
-    """
-    from dask.base import compute
-
-    blocks = compute(
-        *(plain.isel(y=rows, x=columns) for rows, columns in windows)
-    )
-    for (rows, columns), block in zip(windows, blocks, strict=True):
-        for name, plane in block.data_vars.items():
-            with storage_errors(str(group.store_path)):
-                group[name][rows, columns] = plane.values
-
-
-def _windows(ds: xr.Dataset) -> Iterator[Window]:
-    """Blocks of the Dataset as Dask cuts it, row by row."""
-    cuts = []
-    for dim in ("y", "x"):
-        size = ds.sizes[dim]
-        lengths = ds.chunksizes.get(dim)
-        if lengths is None:
-            lengths = tuple(min(_BLOCK, size - start) for start in range(0, size, _BLOCK))
-        edges = [0, *itertools.accumulate(lengths)]
-        cuts.append([slice(a, b) for a, b in itertools.pairwise(edges)])
-    yield from itertools.product(cuts[0], cuts[1])
 
 
 def _spec(name: str, array: xr.DataArray) -> ArraySpec:
@@ -242,9 +217,8 @@ def _write_provenance(ds: xr.Dataset, objects: Objects) -> None:
     palette: Any = ds["ctx"].attrs.get("palette") if "ctx" in ds else None
     records = ds.attrs.get("records")
     if isinstance(palette, Mapping):
-        lazy = isinstance(palette, Palette)
-        stored = palette.stored if lazy else StoredPalette.from_mapping(palette)
-        objects.put(_PALETTE, stored.to_bytes())
+        whole = palette.stored if isinstance(palette, Palette) else palette
+        objects.put(_PALETTE, StoredPalette.from_mapping(whole).to_bytes())
     if isinstance(records, Mapping):
         write_records(objects, (records[name] for name in records))
 

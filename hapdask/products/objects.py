@@ -31,6 +31,7 @@ _REMEDIES = {
     errno.EPERM: "choose a directory that you may write to",
     errno.EROFS: "the file system is read-only, choose another directory",
     errno.ENOTDIR: "a part of that path is a file, choose another directory",
+    errno.EEXIST: "a part of that path is a file, choose another directory",
     errno.EMFILE: "raise the limit on open files (ulimit -n) and run again",
 }
 

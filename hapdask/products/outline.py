@@ -26,8 +26,8 @@ def outline_polygons(
         How far a corner may be from the polygon that leaves it out, pixels; regions smaller
         than its square are dropped.
     most_corners : int
-        Where there are more (a polygon counts for two more), the tolerance is doubled until
-        there are not.
+        Where there are more (a polygon counts for two more), the map is made coarser, and the
+        tolerance with it, until there are not.
 
     Returns
     -------
@@ -35,23 +35,40 @@ def outline_polygons(
         x, y of the corners in 0-based pixels, anticlockwise, the first not repeated; the
         largest polygon first.  Holes are not cut out.
     """
-    import contourpy
-    from scipy import ndimage
-
-    filled = np.pad(ndimage.binary_fill_holes(cells), 1).astype(np.float32)
-    if not filled.any():
-        return []
-    lines = contourpy.contour_generator(z=filled).lines(0.5)
-    # cell c covers pixels c*step .. c*step + step - 1; the padding shifted cells by one
-    traced = [(np.asarray(line)[:-1] - 1.0 + 0.5) * step - 0.5 for line in lines]
-    traced = sorted(traced, key=polygon_area, reverse=True)
+    smallest = tolerance**2
     while True:
-        polygons = [
-            simplify(line, tolerance) for line in traced if polygon_area(line) > tolerance**2
-        ]
-        if sum(len(p) + 2 for p in polygons) <= most_corners:  # 2: a name, a corner repeated
-            return [p for p in polygons if len(p) > 2]
-        tolerance *= 2.0
+        traced = _trace(cells, step, smallest)
+        polygons = [simplify(line, tolerance) for line in traced]
+        if sum(len(p) + 2 for p in polygons) <= most_corners or max(cells.shape) == 1:
+            return sorted(polygons, key=polygon_area, reverse=True)
+        cells, step, tolerance = _coarser(cells), 2 * step, 2 * tolerance
+
+
+def _trace(cells: npt.NDArray[np.bool_], step: int, smallest: float) -> list[FloatArray]:
+    """Trace outlines that enclose at least an area: x, y in pixels, anticlockwise."""
+    import contourpy
+
+    if not cells.any():
+        return []
+    lines = contourpy.contour_generator(z=np.pad(cells, 1).astype(np.float32)).lines(0.5)
+    # A hole runs clockwise, and so has a negative area. A line of n points (the first of them
+    # twice) encloses at most n**2 / 4 pi cells: the many small ones cost no time.
+    shortest = np.sqrt(4 * np.pi * smallest) / step
+    outlines = []
+    for line in lines:
+        if len(line) > shortest:
+            # cell c covers pixels c*step .. c*step + step - 1; the padding shifted cells by one
+            corners = (np.asarray(line)[:-1] - 0.5) * step - 0.5
+            if polygon_area(corners) >= smallest:
+                outlines.append(corners)
+    return outlines
+
+
+def _coarser(cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Join cells by two on both axes; a joined cell is true if one of its parts is."""
+    ny, nx = cells.shape
+    even = np.pad(cells, ((0, ny % 2), (0, nx % 2)))
+    return np.asarray(even.reshape(-(-ny // 2), 2, -(-nx // 2), 2).any(axis=(1, 3)))
 
 
 def polygon_area(corners: FloatArray) -> float:
@@ -97,6 +114,10 @@ def simplify(corners: FloatArray, tolerance: float) -> FloatArray:
             middle = first + 1 + worst
             kept.add(middle)
             open_parts += [(first, middle), (middle, last)]
+    if len(kept) == 2:  # narrower than the tolerance: keep its width all the same
+        for first, last in ((0, half), (half, len(ring) - 1)):
+            distance = _distances(ring[first + 1 : last], ring[first], ring[last])
+            kept.add(first + 1 + int(np.argmax(distance)))
     return ring[sorted(kept)]
 
 

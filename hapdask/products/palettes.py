@@ -46,7 +46,7 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
         The trie: parent of each node, and the input that it adds. A root is its own parent.
     keys : ndarray of uint64, shape (keys,)
         Sorted, without 0.
-    nodes : ndarray of int32, shape (keys,)
+    ends : ndarray of int32, shape (keys,)
         Node of each key.
     """
 
@@ -56,14 +56,16 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
         parent: npt.NDArray[np.int32],
         chip: npt.NDArray[np.int32],
         keys: npt.NDArray[np.uint64],
-        nodes: npt.NDArray[np.int32],
+        ends: npt.NDArray[np.int32],
     ) -> None:
         self.inputs, self.parent, self.chip = inputs, parent, chip
-        self.keys_array, self.nodes = keys, nodes
+        self.sorted_keys, self.ends = keys, ends
 
     @classmethod
-    def from_mapping(cls, palette: Mapping[int, Sequence[Chip]]) -> Self:
+    def from_mapping(cls, palette: Mapping[int, Sequence[Chip]]) -> StoredPalette:
         """Make one from a palette in any form; a trie is taken as it is."""
+        if isinstance(palette, StoredPalette):
+            return palette
         trie = palette if isinstance(palette, Trie) else _Grown(palette)
         inputs, parent, chip = trie.inputs, trie.parent, trie.chip
         found = {key: node for key, node in trie.nodes.items() if key}
@@ -83,8 +85,8 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
             code = [rank.setdefault(chip, len(rank)) for chip in palette.inputs] or [0]
             parents.append(palette.parent + np.int32(start))
             chips.append(np.asarray(code, np.int32)[palette.chip])
-            keys.append(palette.keys_array)
-            nodes.append(palette.nodes + np.int32(start))
+            keys.append(palette.sorted_keys)
+            nodes.append(palette.ends + np.int32(start))
             start += palette.parent.size
         unique, first = np.unique(np.concatenate(keys), return_index=True)
         return cls(
@@ -96,11 +98,11 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
         """Return the stored form: one line of JSON, then the arrays, compressed."""
         head = {
             "format": _MAGIC, "inputs": [list(chip) for chip in self.inputs],
-            "nodes": self.parent.size, "keys": self.keys_array.size,
+            "nodes": self.parent.size, "keys": self.sorted_keys.size,
         }
         arrays = (
-            self.parent.astype("<i4"), self.chip.astype("<i4"), self.nodes.astype("<i4"),
-            self.keys_array.astype("<u8"),
+            self.parent.astype("<i4"), self.chip.astype("<i4"), self.ends.astype("<i4"),
+            self.sorted_keys.astype("<u8"),
         )
         body = zlib.compress(b"".join(array.tobytes() for array in arrays), _LEVEL)
         return json.dumps(head, sort_keys=True, separators=(",", ":")).encode() + b"\n" + body
@@ -124,8 +126,9 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
             if n < 1 or k < 0:
                 raise ValueError("wrong length")
             # Told the size, zlib cannot be made to fill the memory.
-            raw = zlib.decompressobj().decompress(body, 12 * k + 8 * n + 1)
-            if len(raw) != 12 * k + 8 * n:
+            stream = zlib.decompressobj()
+            raw = stream.decompress(body, 12 * k + 8 * n + 1)
+            if len(raw) != 12 * k + 8 * n or not stream.eof:
                 raise ValueError("wrong length")
             parent, chip = np.frombuffer(raw, "<i4", 2 * n).astype(np.int32).reshape(2, n)
             nodes = np.frombuffer(raw, "<i4", k, 8 * n).astype(np.int32)
@@ -141,10 +144,10 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
             return ()
         if not 0 < key < 2**64:
             raise KeyError(key)
-        at = int(np.searchsorted(self.keys_array, np.uint64(key)))
-        if at == self.keys_array.size or int(self.keys_array[at]) != key:
+        at = int(np.searchsorted(self.sorted_keys, np.uint64(key)))
+        if at == self.sorted_keys.size or int(self.sorted_keys[at]) != key:
             raise KeyError(key)
-        found, node = [], int(self.nodes[at])
+        found, node = [], int(self.ends[at])
         while (parent := int(self.parent[node])) != node:
             found.append(self.inputs[self.chip[node]])
             node = parent
@@ -152,10 +155,10 @@ class StoredPalette(Mapping[int, tuple[Chip, ...]]):
 
     def __iter__(self) -> Iterator[int]:
         yield 0
-        yield from self.keys_array.tolist()
+        yield from self.sorted_keys.tolist()
 
     def __len__(self) -> int:
-        return 1 + self.keys_array.size
+        return 1 + self.sorted_keys.size
 
 
 _EMPTY = np.empty(0, np.int32)

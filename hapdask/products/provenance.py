@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from hapdask.errors import StoreError
-from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import Objects
 from hapdask.products.palettes import StoredPalette
 from hapdask.products.receipts import Chip, Index
 from hapdask.sky.frame import Frame
+
+if TYPE_CHECKING:
+    from hapdask.observe.record import ExposureRecord
 
 RECEIPTS = "receipts"
 _RECORDS = f"{RECEIPTS}/records"
@@ -91,7 +93,7 @@ class Palette(_Lazy, Mapping[int, tuple[Chip, ...]]):
         return len(self.stored)
 
 
-class Records(_Lazy, Mapping[str, ExposureRecord]):
+class Records(_Lazy, Mapping[str, "ExposureRecord"]):
     """The records of the exposures that went in, by name, as far as the store has them."""
 
     __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
@@ -134,6 +136,8 @@ def read_record(objects: Objects, name: str) -> ExposureRecord | None:
     StoreError
         It is damaged.
     """
+    from hapdask.observe.record import ExposureRecord  # brings Numba in
+
     data = objects.get(_record_name(name))
     if data is None:
         return None

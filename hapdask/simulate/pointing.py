@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -71,27 +72,21 @@ class Pointing:
     aligned: bool = True
 
     def __post_init__(self) -> None:
-        figures = (self.ra, self.dec, self.roll, *self.dither)
+        error = (self.error.east, self.error.north, self.error.rotation)
+        figures = (self.ra, self.dec, self.roll, *self.dither, *error)
         if not all(map(math.isfinite, figures)) or abs(self.dec) > 90.0:
             raise ParameterError(
-                f"pointing ra={self.ra}, dec={self.dec}, roll={self.roll}, dither={self.dither}: "
-                "give finite degrees (arcsec for the dither) with dec within -90 to 90"
+                f"pointing ra={self.ra}, dec={self.dec}, roll={self.roll}, dither={self.dither}, "
+                f"error={error}: give finite numbers with dec within -90 to 90"
             )
-
-    def moved(
-        self,
-        *,
-        dither: tuple[float, float] | None = None,
-        date: str | None = None,
-        error: PointingError | None = None,
-    ) -> Pointing:
-        """Return a copy with another dither, date or error."""
-        return replace(
-            self,
-            dither=self.dither if dither is None else dither,
-            date=self.date if date is None else date,
-            error=self.error if error is None else error,
-        )
+        try:
+            naive = datetime.fromisoformat(self.date).tzinfo is None
+        except ValueError:
+            naive = False
+        if not naive:
+            raise ParameterError(
+                f"date {self.date!r} is not ISO 8601 in UT, like '2020-01-31T23:59:00'"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,4 +81,7 @@ def _parse(text: str) -> dict[tuple[str, int], Header]:
             lines = sections.setdefault((name, int(ver or 1)), [])
         else:
             lines.append(line.ljust(80))
-    return {key: Header.fromstring("".join(cards)) for key, cards in sections.items()}
+    headers = {key: Header.fromstring("".join(cards)) for key, cards in sections.items()}
+    for header in headers.values():  # cards are parsed when first read: do it before threads do
+        _ = [card.value for card in header.cards]
+    return headers

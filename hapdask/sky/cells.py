@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
 
 from hapdask.errors import ParameterError
 from hapdask.sky.footprint import Footprint
 from hapdask.sky.frame import Frame
 
-Scale = Literal["fine", "coarse"]
+Scale = str
 
 _NAME = re.compile(r"(?:skycell-)?p(\d{4})x(\d{2})y(\d{2})", re.ASCII)
 

@@ -61,8 +61,11 @@ def test_what_astropy_writes_is_read_back(values):
         out[key] = value
     raw = out.tostring().encode("ascii")
     mine, theirs = parse_cards(raw), fits.Header.fromstring(raw)
-    for key in values:
-        assert same(mine[key], theirs[key])
+    for key, value in values.items():
+        if isinstance(value, str):  # astropy 8 misreads its own "'/", so ask for what was meant
+            assert mine[key] == value.rstrip()
+        else:  # ... but it shortens long floats
+            assert same(mine[key], theirs[key])
 
 
 @given(st.binary(max_size=4000))

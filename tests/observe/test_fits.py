@@ -194,7 +194,7 @@ def test_other_kinds_of_address_are_refused(url):
         scan(url)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, 8639), st.binary(min_size=1, max_size=12)), max_size=6))
 def test_spoilt_headers_give_an_input_error_or_a_scan(make, changes):
     path = make(shape=(4, 6), tables=False, chips=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from hapdask.simulate import Options, Pointing, PointingError, Scene, simulate_exposure
 from hapdask.simulate.detectors import get_detector
 from hapdask.simulate.exposure import SimulatedExposure

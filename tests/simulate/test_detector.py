@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from hapdask.errors import ParameterError
 from hapdask.simulate import Options, Pointing, Scene, simulate_exposure
 from hapdask.simulate.detectors import get_detector
@@ -88,14 +89,14 @@ def test_saturation_is_where_the_well_is_full(instrument, name):
     assert 0.1 < full.mean() < 0.9
     if detector.rate:  # the ramp is fitted before it saturates: the rate stays right
         slow = light * 3.0 < 0.99 * detector.full_well
-        assert out.sci[slow] == pytest.approx(light[slow], rel=1e-5)
+        np.testing.assert_allclose(out.sci[slow], light[slow], rtol=1e-5)
         assert out.time[full].max() < 500.0
         assert (out.time[~full] == 500.0).all()
         bright = full & slow
         assert (out.err[bright] > np.sqrt(light[bright] / 500.0)).all()
     else:
         assert (out.sci[full] == np.float32(detector.full_well)).all()
-        assert out.sci[~full] == pytest.approx((light * 500.0)[~full], rel=1e-6)
+        np.testing.assert_allclose(out.sci[~full], (light * 500.0)[~full], rtol=1e-6)
 
 
 def test_saturation_in_a_whole_exposure(blank):
@@ -147,7 +148,7 @@ def test_effects_have_their_own_random_numbers():
 
 
 def test_amplifiers_are_laid_out():
-    figures = dict(A=1.0, B=2.0, C=3.0, D=4.0)
+    figures = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 4.0}
     ccd = amplifier_map((4, 6), ("AB",), figures)
     assert ccd[0].tolist() == [1, 1, 1, 2, 2, 2]
     infrared = amplifier_map((4, 6), ("AD", "BC"), figures)
@@ -173,8 +174,9 @@ def test_chips_do_not_depend_on_each_other():
     scene = Scene.stars(5.0, 5.0, 20.0)
     pointing = Pointing(5.0, 5.0)
     arguments = (scene, "ACS", "WFC", "F606W", pointing, 50.0)
-    both = simulate_exposure(*arguments, seed=2)
-    second = simulate_exposure(*arguments, seed=2, chips=[2])
+    options = Options(defects=False, sky=0.01)
+    both = simulate_exposure(*arguments, seed=2, options=options)
+    second = simulate_exposure(*arguments, seed=2, options=options, chips=[2])
     for name in ("SCI", "ERR", "DQ"):
         assert np.array_equal(both.hdus[name, 2].data, second.hdus[name, 2].data)
     assert not np.array_equal(both.hdus["SCI", 1].data, both.hdus["SCI", 2].data)

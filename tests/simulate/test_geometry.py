@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hapdask.errors import ParameterError
 from hapdask.simulate import Options, Pointing, PointingError, Scene, simulate_exposure
 from hapdask.simulate.detectors import get_detector
 from hapdask.simulate.geometry import ChipGeometry
 from hapdask.simulate.pointing import TangentFrame, attitude, direction
 from hapdask.simulate.templates import load_template
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DETECTORS = [("WFC3", "UVIS"), ("WFC3", "IR"), ("ACS", "WFC")]
 TRUTH = Path(__file__).parent / "data" / "template_positions.csv"
@@ -229,7 +230,13 @@ def check_hstwcs(tmp_path, instrument, name, band, pointing):
 
 
 def test_impossible_pointings_are_refused():
-    for bad in ({"ra": math.nan, "dec": 0.0}, {"ra": 0.0, "dec": 91.0}):
-        with pytest.raises(ParameterError, match="finite degrees"):
-            Pointing(**bad)
+    nan_error = PointingError(east=math.nan)
+    for bad in ((math.nan, 0.0), (0.0, 91.0), (0.0, 0.0, math.inf)):
+        with pytest.raises(ParameterError, match="finite numbers"):
+            Pointing(*bad)
+    with pytest.raises(ParameterError, match="finite numbers"):
+        Pointing(0.0, 0.0, error=nan_error)
+    for date in ("yesterday", "2020-13-01", "2020-01-01T00:00:00+02:00"):
+        with pytest.raises(ParameterError, match="ISO 8601"):
+            Pointing(0.0, 0.0, date=date)
     assert np.allclose(direction(0.0, 90.0), [0, 0, 1])

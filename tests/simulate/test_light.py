@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hapdask.errors import ParameterError
 from hapdask.simulate import Options, Pointing, Scene, simulate_exposure
 from hapdask.simulate.detectors import get_detector, get_passband
 from hapdask.simulate.galaxies import add_galaxy, mixture, shape_covariance
 from hapdask.simulate.psf import Psf, add_stars, detector_psf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PSF = Psf((0.8, 0.15, 0.05), (0.6, 1.8, 5.0))
 
@@ -181,7 +182,7 @@ def test_a_galaxy_lies_along_its_position_angle_on_the_sky():
         major = np.linalg.eigh(moments)[1][:, 1]
         near = wcs.all_pix2world(
             *(s.x[0] + np.array([0, major[0]]), s.y[0] + np.array([0, major[1]])), 0
-        )  # noqa: E501
+        )
         east = math.remainder(near[0][1] - near[0][0], 360.0) * math.cos(math.radians(near[1][0]))
         found = math.degrees(math.atan2(east, near[1][1] - near[1][0]))
         assert abs(math.remainder(found - angle, 180.0)) < 1.5

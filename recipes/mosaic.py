@@ -1,0 +1,124 @@
+"""A lazy mosaic of one layer: nothing is read before it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.plan import TILE, Layer, Plan, make_plan
+from hapdask.errors import PlanError
+from hapdask.observe.record import ExposureRecord
+from hapdask.recipes.prepare import layer_parameters
+from hapdask.schema import ALL
+from hapdask.sky.cells import SkyCell
+from hapdask.sky.frame import Frame
+from hapdask.sky.grid import SkyGrid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def mosaic(
+    exposures: Iterable[ExposureRecord],
+    where: Frame | SkyCell | str,
+    layer: Layer | str | None = None,
+    *,
+    scale: str = "fine",
+    parameters: DrizzleParameters | None = None,
+    tile: int = TILE,
+    variables: Sequence[str] = ALL,
+) -> xr.Dataset:
+    """Make the lazy mosaic of a layer on a sky cell or any other frame.
+
+    Nothing is computed: sky levels and flux factors are those of the records; see
+    `hapdask.measure`.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureRecord
+        Those of other layers are left aside.
+    where : Frame, SkyCell or str
+        The grid; a sky cell may be given by its name.
+    layer : Layer or str, optional
+        For example ``"wfc3_uvis_f475w"``; may be left out where all exposures are of one layer.
+    scale : {"fine", "coarse"}
+        Scale of a sky cell.
+    parameters : DrizzleParameters, optional
+        The default preset of the layer if absent.
+    tile : int
+        Side of the blocks, pixels.
+    variables : sequence of str
+        See `hapdask.schema`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dims ``y``, ``x``; Dask-backed variables, lazy coordinates ``ra`` and ``dec``,
+        ``pixel_area``; ``ds.hap`` has its frame, cutouts and exports.
+
+    Raises
+    ------
+    PlanError
+        Where no exposure is of the layer, or the layer is not told and there are several.
+    """
+    records = list(exposures)
+    wanted = _choose_layer(records, layer, scale)
+    frame = _frame(where, scale)
+    if parameters is None:
+        parameters = layer_parameters(records)[wanted.name].parameters
+    return dataset_of(make_plan(records, frame, wanted, parameters, tile=tile, variables=variables))
+
+
+def dataset_of(plan: Plan) -> xr.Dataset:
+    """Make the lazy Dataset of a plan."""
+    import xarray as xr
+
+    from hapdask.drizzling.build import lazy_planes
+    from hapdask.products import accessor  # noqa: F401  (registers ds.hap)
+    from hapdask.products.index import attach_frame
+    from hapdask.products.layout import variable_attributes
+    from hapdask.products.planes import pixel_area, tile_chunks
+
+    unit = "electron / s"
+    data = {
+        name: (("y", "x"), array, dict(variable_attributes(name, unit)))
+        for name, array in lazy_planes(plan).items()
+    }
+    variables = {**data, "pixel_area": pixel_area(plan.frame, tile_chunks(plan.frame, plan.tile))}
+    attrs = {
+        "instrument": plan.layer.instrument,
+        "detector": plan.layer.detector,
+        "filter": plan.layer.filter,
+        "scale": plan.layer.scale,
+        "flux_unit": unit,
+        "tile": plan.tile,
+        "records": {exposure.name: exposure for exposure in plan.exposures},
+    }
+    return attach_frame(xr.Dataset(variables, attrs=attrs), plan.frame)
+
+
+def _choose_layer(
+    exposures: Sequence[ExposureRecord], layer: Layer | str | None, scale: str
+) -> Layer:
+    found = {e.layer_name: e for e in exposures}
+    if isinstance(layer, Layer):
+        name = layer.name
+    elif layer is not None:
+        name = layer.lower()
+    elif len(found) == 1:
+        (name,) = found
+    else:
+        raise PlanError(f"say which layer: there are {', '.join(sorted(found)) or 'no exposures'}")
+    if name not in found:
+        raise PlanError(f"no exposure of layer {name}; there are {', '.join(sorted(found))}")
+    return layer if isinstance(layer, Layer) else Layer.of(found[name], scale)
+
+
+def _frame(where: Frame | SkyCell | str, scale: str) -> Frame:
+    if isinstance(where, Frame):
+        return where
+    cell = SkyGrid()[where] if isinstance(where, str) else where
+    if not isinstance(cell, SkyCell):
+        raise PlanError(f"{where!r} is a whole projection cell; take its frame({scale!r})")
+    return cell.frame(scale)

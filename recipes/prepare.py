@@ -1,0 +1,108 @@
+"""From opened exposures to records that are ready to be drizzled: flux factors and sky levels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from hapdask.config import Resolved, load_parameters
+from hapdask.drizzling.sky import set_sky
+from hapdask.errors import InputError
+from hapdask.observe.record import ExposureRecord
+from hapdask.photometry.fluxfactor import apply_flux_factors
+
+log = logging.getLogger(__name__)
+
+#: Returns the record of an exposure as measured before, or None.
+Recall = Callable[[ExposureRecord, Resolved], ExposureRecord | None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Records ready to be drizzled, the parameters of each layer, and what was left out."""
+
+    exposures: tuple[ExposureRecord, ...]
+    parameters: Mapping[str, Resolved]
+    failures: tuple[InputError, ...] = ()
+
+
+def layer_parameters(
+    exposures: Iterable[ExposureRecord],
+    *,
+    preset: str = "default",
+    file: str | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> dict[str, Resolved]:
+    """Resolve the parameters of every layer that some exposures belong to, by layer name."""
+    by_layer: dict[str, list[ExposureRecord]] = {}
+    for exposure in exposures:
+        by_layer.setdefault(exposure.layer_name, []).append(exposure)
+    return {
+        name: load_parameters(
+            members[0].instrument,
+            members[0].detector,
+            len(members),
+            preset=preset,
+            file=file,
+            overrides=overrides,
+        )
+        for name, members in by_layer.items()
+    }
+
+
+def measure(
+    exposures: Iterable[ExposureRecord],
+    parameters: Mapping[str, Resolved] | None = None,
+    *,
+    threads: int = 1,
+    recall: Recall | None = None,
+    strict: bool = False,
+) -> Prepared:
+    """Measure what must be known of every exposure before any tile is planned.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureRecord
+    parameters : mapping of layer name to Resolved, optional
+        The defaults if absent.
+    threads : int
+    recall : callable, optional
+        Gives an exposure as measured by an earlier run, so that its pixels are not read again.
+    strict : bool
+        Raise where pixels cannot be read, instead of leaving the exposure out.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    InputError
+        With ``strict``, where pixels cannot be read.
+    """
+    records = list(exposures)
+    known = parameters or layer_parameters(records)
+    scaled = [e for e in records if known[e.layer_name].parameters.flux_scaling]
+    factors = {e.name: e for e in apply_flux_factors(scaled)}
+    records = [factors.get(e.name, e) for e in records]
+
+    def attempt(exposure: ExposureRecord) -> ExposureRecord | InputError:
+        resolved = known[exposure.layer_name]
+        before = recall(exposure, resolved) if recall else None
+        if before is not None:
+            return exposure.with_sky({c.extver: c.sky for c in before.chips})
+        try:
+            return set_sky(exposure, resolved.parameters)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(attempt, records))
+    failures = tuple(r for r in results if isinstance(r, InputError))
+    if failures and strict:
+        raise failures[0]
+    for error in failures:
+        log.warning("left out: %s", error)
+    return Prepared(tuple(r for r in results if isinstance(r, ExposureRecord)), known, failures)

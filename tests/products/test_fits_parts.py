@@ -1,0 +1,297 @@
+"""The parts of the FITS export: checksums, cards, figures, outlines, context, trimming."""
+
+import math
+import warnings
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hapdask.errors import StoreError
+from hapdask.products.blocks import blocks_of
+from hapdask.products.checksum import add_words, encode
+from hapdask.products.context import ContextBits
+from hapdask.products.coverage import Coverage, reduce_blocks, slice_cells
+from hapdask.products.fits_cards import Card, render
+from hapdask.products.headers import RULES, Rule, combine
+from hapdask.products.outline import outline_polygons, polygon_area, simplify
+from hapdask.products.trimming import common_box, footprint_box
+from hapdask.sky.footprint import Footprint
+from hapdask.sky.frame import Frame
+from hapdask.sky.grid import SkyGrid
+
+words = st.lists(st.integers(0, 2**32 - 1), max_size=40)
+
+
+# Checksums
+
+
+@given(words, words)
+def test_checksums_add_up_in_any_order(a, b):
+    together = add_words(0, np.array(a + b, dtype=">u4"))
+    swapped = add_words(add_words(0, np.array(b, dtype=">u4")), np.array(a, dtype=">u4"))
+    assert together == swapped
+    assert together == add_words(0, np.array(a + b, dtype=">u4").tobytes())
+    assert 0 <= together < 2**32
+    # ones' complement: zero only if all words are zero
+    assert (together == 0) == (not any(a + b))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_encoded_checksum_makes_the_sum_all_ones(checksum):
+    text = encode(checksum)
+    assert len(text) == 16
+    assert text.isalnum()
+    # the value of CHECKSUM starts at byte 11 of a card, one short of a word
+    placed = (text[1:] + text[0]).encode()
+    zeros = add_words(0, b"0" * 16)
+    difference = (add_words(0, placed) - zeros) % 0xFFFFFFFF
+    assert (checksum + difference) % 0xFFFFFFFF == 0
+
+
+def test_a_checksum_of_the_standard():
+    assert encode(868229149) == "hcHjjc9ghcEghc9g"
+
+
+# Cards
+
+
+def header_of(cards, blocks=1):
+    raw = render(cards, blocks)
+    assert len(raw) % 2880 == 0
+    return fits.Header.fromstring(raw)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_survive_exactly(value):
+    assert header_of([Card("VALUE", value, "any comment")])["VALUE"] == value
+
+
+@given(st.text(max_size=300))
+def test_any_text_makes_a_valid_header(text):
+    header = header_of([Card("TEXT", text, text), Card("HISTORY", text, ""), Card("N", 1, text)])
+    printable = "".join(c if " " <= c <= "~" else "?" for c in text)
+    assert header["TEXT"].rstrip() == printable.rstrip()
+    assert header["N"] == 1
+
+
+def test_values_of_every_kind():
+    cards = [
+        Card("YES", True, ""),
+        Card("COUNT", 42, "a comment"),
+        Card("NOTHING", None, ""),
+        Card("NAN", math.nan, ""),
+        Card("INF", math.inf, ""),
+        Card("QUOTE", "it's", ""),
+    ]
+    header = header_of(cards)
+    assert header["YES"] is True
+    assert header["COUNT"] == 42
+    assert header["QUOTE"] == "it's"
+    assert header["NOTHING"] is None
+    assert "NAN" not in header
+    assert "INF" not in header
+
+
+def test_room_is_kept_and_long_strings_are_announced():
+    assert len(render([Card("A", 1, "")], 4)) == 4 * 2880
+    header = header_of([Card("A", 1, ""), Card("LONG", "word " * 40, "")])
+    assert list(header)[:3] == ["A", "LONGSTRN", "LONG"]
+
+
+# Rules
+
+
+def test_rules_combine_as_they_say():
+    rows = [{"A": 1.5, "B": "x"}, {"B": "y", "C": None}, {"A": 2.5, "B": "x", "D": "z"}]
+    expected = {
+        "first": ("A", 1.5),
+        "last": ("A", 2.5),
+        "min": ("A", 1.5),
+        "max": ("A", 2.5),
+        "sum": ("A", 4.0),
+        "mean": ("A", 2.0),
+        "joined": ("B", "x; y"),
+        "multi": ("B", "MULTIPLE"),
+    }
+    for function, (source, value) in expected.items():
+        (card,) = combine([Rule("OUT", source, function, "")], rows)
+        assert card == ("OUT", value, "")
+    assert combine([Rule("OUT", "C", "first", ""), Rule("OUT", "X", "sum", "")], rows) == []
+    assert combine([Rule("OUT", "D", "multi", "")], rows) == [("OUT", "z", "")]
+
+
+def test_every_rule_has_a_function_and_a_keyword_of_fits():
+    for rules in RULES.values():
+        for rule in rules:
+            assert len(rule.target) <= 8
+            combine([rule], [{rule.source: 1.0}])
+
+
+# Figures
+
+
+def test_figures_are_those_of_the_pixels():
+    rng = np.random.default_rng(5)
+    frame = Frame.from_center(10.0, -30.0, 0.04, (700, 900))
+    wht = np.where(rng.random(frame.shape) < 0.6, rng.lognormal(5, 2, frame.shape), 0)
+    wht = wht.astype(np.float32)
+    depth = rng.integers(1, 9, frame.shape).astype(np.uint16)
+    exptime = (depth * 123.25).astype(np.float32)
+    whole, pieces = Coverage(frame), Coverage(frame)
+    whole.add(0, 0, wht, depth, exptime)
+    for y0, x0 in ((0, 0), (300, 0), (0, 451), (300, 451)):
+        part = np.s_[y0 : y0 + 300 if y0 == 0 else None, x0 : x0 + 451 if x0 == 0 else None]
+        pieces.add(y0, x0, wht[part], depth[part], exptime[part])
+    figures = whole.statistics(1_000_000)
+    assert figures == pieces.statistics(1_000_000)
+    assert whole.s_region() == pieces.s_region()
+    data = wht > 0
+    assert figures.npixfrac == data.sum() / 1e6
+    assert figures.meannexp == pytest.approx(depth[data].mean(), rel=1e-8)
+    assert figures.mednexp == np.median(depth[data])
+    assert figures.meanexpt == pytest.approx(exptime[data].mean(dtype=np.float64), rel=1e-8)
+    assert figures.medexpt == np.median(exptime[data])
+    assert figures.meanwht == pytest.approx(wht[data].mean(dtype=np.float64), rel=1e-8)
+    assert figures.medwht == pytest.approx(np.median(wht[data]), rel=2e-4)
+
+
+def test_a_frame_without_data_has_figures_too():
+    coverage = Coverage(Frame.from_center(10.0, -30.0, 0.04, (100, 100)))
+    coverage.add(0, 0, np.zeros((100, 100), np.float32))
+    figures = coverage.statistics(10_000)
+    assert figures.npixfrac == figures.meanwht == figures.medwht == figures.medexpt == 0
+    assert coverage.s_region() == ""
+
+
+@given(st.integers(1, 9), st.integers(0, 20), st.integers(0, 20), st.data())
+@settings(max_examples=50)
+def test_reducing_blocks_is_reducing_the_whole(step, y0, x0, data):
+    ny, nx = data.draw(st.integers(1, 15)), data.draw(st.integers(1, 15))
+    whole = np.zeros((40, 40))
+    block = np.arange(1.0, ny * nx + 1).reshape(ny, nx)
+    whole[y0 : y0 + ny, x0 : x0 + nx] = block
+    side = -(-40 // step)
+    padded = np.zeros((side * step, side * step))
+    padded[:40, :40] = whole
+    expected = padded.reshape(side, step, side, step).sum(axis=(1, 3))
+    got = np.zeros((side, side))
+    got[slice_cells(y0, x0, block.shape, step)] += reduce_blocks(np.add, block, y0, x0, step)
+    np.testing.assert_allclose(got, expected)
+
+
+# Outlines
+
+
+def test_a_rotated_rectangle_has_four_corners():
+    y, x = np.mgrid[:500, :500]
+    u, v = x - 250 + 0.4 * (y - 250), y - 250 - 0.4 * (x - 250)
+    (polygon,) = outline_polygons((abs(u) < 180) & (abs(v) < 120), 1, 10.0, 100)
+    assert len(polygon) == 4
+    truth = 4 * 180 * 120 / (1 + 0.4**2)
+    assert polygon_area(polygon) == pytest.approx(truth, rel=0.03)
+
+
+def test_holes_are_filled_islands_kept_and_specks_dropped():
+    cells = np.zeros((300, 300), bool)
+    cells[50:150, 40:160] = True
+    cells[90:100, 80:90] = False
+    cells[200:260, 200:280] = True
+    cells[5, 5] = True
+    polygons = outline_polygons(cells, 3, 10.0, 100)
+    assert [len(p) for p in polygons] == [4, 4]
+    assert polygon_area(polygons[0]) == pytest.approx(9 * 100 * 120, rel=0.03)
+    low, high = polygons[0].min(axis=0), polygons[0].max(axis=0)
+    np.testing.assert_allclose(low, [40 * 3 - 0.5, 50 * 3 - 0.5], atol=1.6)
+    np.testing.assert_allclose(high, [160 * 3 - 0.5, 150 * 3 - 0.5], atol=1.6)
+
+
+def test_corners_are_limited():
+    rng = np.random.default_rng(1)
+    cells = np.kron(rng.random((40, 40)) < 0.3, np.ones((12, 12))).astype(bool)
+    polygons = outline_polygons(cells, 5, 10.0, 80)
+    assert 0 < sum(len(p) + 2 for p in polygons) <= 80
+    assert outline_polygons(np.zeros((5, 5), bool), 1, 10.0, 80) == []
+
+
+def test_simplifying_keeps_within_tolerance():
+    angle = np.linspace(0, 2 * np.pi, 1000, endpoint=False)
+    circle = 500 * np.column_stack([np.cos(angle), np.sin(angle)])
+    polygon = simplify(circle, 10.0)
+    assert 10 <= len(polygon) <= 40
+    assert 0.95 < polygon_area(polygon) / (np.pi * 500**2) < 1
+
+
+# Context
+
+
+def test_context_bits_and_their_limits():
+    chips = [(f"e{n}", v) for n in range(20) for v in (1, 2)]
+    palette = {11: [("e0", 1)], 2**64 - 1: [("e15", 2), ("e16", 1), ("e19", 2)]}
+    bits = ContextBits(palette, chips, "x.fits")
+    keys = np.array([[0, 11], [2**64 - 1, 11]], dtype=np.uint64)
+    planes = bits.planes_of(keys)
+    assert planes.dtype == np.int32
+    assert planes[0].tolist() == [[0, 1], [-(2**31), 1]]  # bit 31 is the sign
+    assert planes[1].tolist() == [[0, 0], [1 | 1 << 7, 0]]
+    assert bits.count(keys).tolist() == [[0, 1], [3, 1]]
+    with pytest.raises(StoreError, match="key 5 is not in the palette"):
+        bits.planes_of(np.array([[5]], dtype=np.uint64))
+    with pytest.raises(StoreError, match=r"e0\[SCI,1\] is in the mosaic but not among"):
+        ContextBits(palette, chips[1:], "x.fits").planes_of(keys)
+
+
+# Blocks and trimming
+
+
+def test_blocks_cover_everything_once_within_the_memory():
+    values = np.arange(23 * 31, dtype=np.int32).reshape(23, 31)
+    lazy = da.from_array(values, chunks=((5, 11, 7), (20, 11)))
+    for array in (values, lazy):
+        dataset = xr.Dataset({"a": (("y", "x"), array), "b": (("y", "x"), array * 2)})
+        for memory in (1, 3000, 10**9):
+            seen = np.zeros(values.shape, int)
+            for block in blocks_of(dataset, memory):
+                part = np.s_[block.y0 :, block.x0 :]
+                ny, nx = block.data["a"].shape
+                np.testing.assert_array_equal(block.data["a"], values[part][:ny, :nx])
+                np.testing.assert_array_equal(block.data["b"], 2 * values[part][:ny, :nx])
+                seen[part][:ny, :nx] += 1
+            assert (seen == 1).all()
+
+
+def test_the_common_box_holds_all_layers():
+    a, b = np.zeros((2, 50, 60), np.float32)
+    a[10:20, 5:9] = 1
+    b[15:33, 7:41] = 0.5
+    layers = [xr.DataArray(da.from_array(m, chunks=13), dims=("y", "x")) for m in (a, b)]
+    assert common_box(layers) == (slice(10, 33), slice(5, 41))
+    assert common_box([xr.DataArray(np.zeros((4, 4)), dims=("y", "x"))]) is None
+    assert common_box([]) is None
+
+
+def limits(box):
+    return [edge for part in box for edge in (part.start, part.stop)]
+
+
+def test_a_cell_is_trimmed_by_footprints_alone():
+    cell = SkyGrid()["skycell-p1889x07y19"].frame()
+    inner = cell[2132:13804, 10281:21121]
+    box = footprint_box([inner.footprint], cell)
+    np.testing.assert_allclose(limits(box), [2132, 13804, 10281, 21121], atol=1)
+    # what hangs over an edge is cut there, what does not touch the cell counts for nothing
+    over = footprint_box([cell[20000:, :500].pad(300).footprint], cell)
+    np.testing.assert_allclose(limits(over), [19700, 21954, 0, 800], atol=1)
+    far = Footprint.from_vertices([10.0, 10.1, 10.1], [-5.0, -5.0, -5.1])
+    assert footprint_box([far], cell) is None
+    assert footprint_box([far, inner.footprint], cell) == box
+
+
+def test_nothing_warns():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        render([Card("FILENAME", "a" * 60, "a comment that does not fit beside it")])
