@@ -23,6 +23,11 @@ class Variable:
     units: str
     meaning: str
 
+    @property
+    def shuffle(self) -> str:
+        """Filter before compression: bits for noise, bytes (half the time) for all else."""
+        return "bitshuffle" if self.name in ("sci", "wht") else "shuffle"
+
 
 def _variable(name: str, dtype: str, fill: float, units: str, meaning: str) -> Variable:
     return Variable(name, np.dtype(dtype), fill, units, meaning)

@@ -21,20 +21,27 @@ _NUMBERS = {"sci": _SCI, "wht": _WHT, "err": _ERR, "noise_ratio": _NOISE_RATIO, 
 
 
 def plane_of_sums(
-    name: str, clean: Layer, doubtful: Layer, border: int, out: NDArray[np.floating]
+    name: str,
+    inputs: NDArray[np.int32],
+    clean: Layer,
+    doubtful: Layer,
+    border: int,
+    out: NDArray[np.floating],
 ) -> None:
     """Compute one of sci, wht, err, noise_ratio, epoch.
 
     Parameters
     ----------
     name : str
+    inputs : ndarray of int32, shape (ny, nx)
+        From `published_inputs`.
     clean, doubtful : Layer
     border : int
         Width of the border that the layers have around the tile.
     out : ndarray of float32 or float64, shape (ny, nx)
         Receives the plane; NaN (0 for wht) where nothing contributed.
     """
-    _fill(_NUMBERS[name], clean, doubtful, border, out)
+    _fill(_NUMBERS[name], inputs, clean, doubtful, border, out)
 
 
 @inline
@@ -43,8 +50,6 @@ def _value(
 ) -> float:
     if number == _WHT:
         return weight
-    if weight <= 0.0:
-        return np.nan
     if number == _SCI:
         return value / weight
     if number == _ERR:
@@ -56,14 +61,23 @@ def _value(
 
 @kernel
 def _fill(
-    number: int, clean: Layer, doubtful: Layer, border: int, out: NDArray[np.floating]
+    number: int,
+    inputs: NDArray[np.int32],
+    clean: Layer,
+    doubtful: Layer,
+    border: int,
+    out: NDArray[np.floating],
 ) -> None:
     noise, times = number in (_ERR, _NOISE_RATIO), number == _EPOCH
+    empty = 0.0 if number == _WHT else np.nan
     good, good_epoch = clean.sums, clean.epoch
     poor, poor_epoch = doubtful.sums, doubtful.epoch
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         for x in range(np.uint64(out.shape[1])):
+            if inputs[y, x] == 0:
+                out[y, x] = empty
+                continue
             i = x + np.uint64(border)
             pooled, single, epoch = 0.0, 0.0, 0.0
             value, weight = good[j, i, np.uint64(0)], good[j, i, np.uint64(1)]
@@ -82,63 +96,64 @@ def _fill(
 
 
 @kernel
-def published_nodes(clean: Layer, doubtful: Layer, border: int, out: NDArray[np.int32]) -> None:
-    """Node of the trie that tells the inputs of each published pixel, shape (ny, nx) int32."""
+def published_inputs(
+    clean: Layer,
+    doubtful: Layer,
+    reached: NDArray[np.int64],
+    border: int,
+    out: NDArray[np.int32],
+) -> None:
+    """Fill in the number of the set of inputs of each published pixel.
+
+    Parameters
+    ----------
+    clean, doubtful : Layer
+    reached : ndarray of int64, shape (rows of the layers, 2)
+        Columns of each row that any chip can have reached: first, and the one after the last.
+    border : int
+        Width of the border that the layers have around the tile.
+    out : ndarray of int32, shape (ny, nx)
+        Zeros on entry.
+    """
+    good, poor = clean.inputs, doubtful.inputs
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
-        for x in range(np.uint64(out.shape[1])):
-            i = x + np.uint64(border)
-            if clean.node[j, i]:
-                out[y, x] = clean.node[j, i]
-            else:
-                out[y, x] = doubtful.node[j, i]
+        first = max(reached[j, 0], border)
+        last = min(reached[j, 1], border + out.shape[1])
+        for i in range(np.uint64(first), np.uint64(max(first, last))):
+            found = good[j, i]
+            out[y, i - np.uint64(border)] = found if found else poor[j, i]
 
 
 @kernel
 def published_quality(
-    clean: Layer, quality: NDArray[np.uint16], border: int, out: NDArray[np.uint16]
+    inputs: NDArray[np.int32],
+    clean: Layer,
+    quality: NDArray[np.uint16],
+    border: int,
+    out: NDArray[np.uint16],
 ) -> None:
-    """Doubtful flags of the pixels used, 0 where clean ones were: shape (ny, nx) uint16."""
+    """Fill in the doubtful flags of the pixels used, 0 where clean ones were: shape (ny, nx)."""
+    good = clean.inputs
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         for x in range(np.uint64(out.shape[1])):
             i = x + np.uint64(border)
-            out[y, x] = quality[j, i] if clean.node[j, i] == 0 else np.uint16(0)
+            used = inputs[y, x] != 0 and good[j, i] == 0
+            out[y, x] = quality[j, i] if used else np.uint16(0)
 
 
 @kernel
-def accumulate_nodes(
-    parent: NDArray[np.int32],
-    chip: NDArray[np.int32],
-    own: NDArray[np.float64],
-    first_of_exposure: NDArray[np.int32],
-    by_sum: int,
-    out: NDArray[np.float64],
-) -> None:
-    """Spread a figure of the chips over the sets they make, along the trie.
+def mark(inputs: NDArray[np.int32], used: NDArray[np.bool_]) -> None:
+    """Mark the sets that occur in a plane of set numbers."""
+    for y in range(np.uint64(inputs.shape[0])):
+        for x in range(np.uint64(inputs.shape[1])):
+            used[np.uint64(inputs[y, x])] = True
 
-    Parameters
-    ----------
-    parent, chip : ndarray of int32, shape (n,)
-        The trie: each node's parent and the chip that it adds; node 0 is the empty set.
-    own : ndarray, shape (number of chips,)
-        The figure of each chip.
-    first_of_exposure : ndarray of int32, shape (number of chips,)
-        Number of the exposure of each chip.  A node whose parent ends in the same exposure adds
-        nothing: sums count exposures, not chips.
-    by_sum : int
-        1 to add, 2 to take the least, 3 to take the greatest.
-    out : ndarray, shape (n,)
-        ``out[0]`` is set by the caller.
-    """
-    for node in range(1, parent.size):
-        before, c = parent[node], chip[node]
-        again = before > 0 and first_of_exposure[chip[before]] == first_of_exposure[c]
-        if by_sum == 1:
-            out[node] = out[before] if again else out[before] + own[c]
-        elif before == 0:
-            out[node] = own[c]
-        elif by_sum == 2:
-            out[node] = min(out[before], own[c])
-        else:
-            out[node] = max(out[before], own[c])
+
+@kernel
+def relabel(inputs: NDArray[np.int32], number: NDArray[np.int32]) -> None:
+    """Give every set of a plane its new number."""
+    for y in range(np.uint64(inputs.shape[0])):
+        for x in range(np.uint64(inputs.shape[1])):
+            inputs[y, x] = number[np.uint64(inputs[y, x])]

@@ -27,7 +27,7 @@ BLOCK = (64, ROW)
 #: Output pixels added around a block's mapped outline: its curvature between samples and rounding.
 _MARGIN = 2.0
 #: Relative head room of the patch over the largest drop found at the sampled points.
-_HEADROOM = 1.01
+_HEADROOM = 1.05
 
 
 class ChipReach(NamedTuple):
@@ -181,7 +181,8 @@ def blocks_reaching(reach: ChipReach, y0: int, y1: int, x0: int, x1: int) -> NDA
         Block indices (j, i), ordered along the chip.
     """
     b = reach.bounds
-    hit = (b[..., 0] < x1) & (b[..., 1] > x0) & (b[..., 2] < y1) & (b[..., 3] > y0)
+    real = b[..., 0] < b[..., 1]
+    hit = real & (b[..., 0] < x1) & (b[..., 1] > x0) & (b[..., 2] < y1) & (b[..., 3] > y0)
     return np.argwhere(hit)
 
 

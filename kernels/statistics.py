@@ -50,7 +50,7 @@ def clipped_median(
     flat, mask = values.ravel(), use.ravel()
     low, high = -math.inf, math.inf
     n = 0
-    for _ in range(iterations + 1):
+    for _ in range(iterations):
         n, mean, stddev, least, most = _moments(flat, mask, low, high)
         if n == 0:
             return math.nan, 0

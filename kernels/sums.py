@@ -2,8 +2,8 @@
 
 A `Layer` holds the sums of one class of detector pixels (clean, or doubtful); a tile has two.
 After each chip `fold` notes which output pixels it reached: an input is named for a pixel where it
-changed the pixel's weight.  The set of inputs of a pixel is a node of a trie:
-each node is its parent plus one chip, and because chips come in a fixed order a set has one node.
+changed the pixel's weight.  Every pixel points to the set of its inputs in a table kept by the
+caller; a chip turns a set into at most one new one.
 
 Lives here: bookkeeping per output pixel.  Not here: geometry, names of exposures.
 """
@@ -30,14 +30,14 @@ class Layer(NamedTuple):
         sum(a w) when inputs were last noted.
     epoch : ndarray of float64, shape (ny, nx), or (0, 0) for the basic planes
         sum(a w t), t the mid-exposure time.
-    node : ndarray of int32, shape (ny, nx)
-        The set of inputs, as a node of the trie; 0 is the empty set.
+    inputs : ndarray of int32, shape (ny, nx)
+        Number of the set of inputs; 0 is the empty set.
     """
 
     sums: NDArray[np.float64]
     seen: NDArray[np.float64]
     epoch: NDArray[np.float64]
-    node: NDArray[np.int32]
+    inputs: NDArray[np.int32]
 
 
 def make_layer(shape: tuple[int, int], *, every_plane: bool) -> Layer:
@@ -53,51 +53,55 @@ def make_layer(shape: tuple[int, int], *, every_plane: bool) -> Layer:
 @kernel
 def fold(
     layer: Layer,
+    better: NDArray[np.int32],
     spans: NDArray[np.int64],
     time: float,
     successor: NDArray[np.int32],
     parent: NDArray[np.int32],
-    n_nodes: int,
+    n_sets: int,
 ) -> int:
     """Note the current chip in every pixel of some spans whose weight it changed.
 
     Parameters
     ----------
     layer : Layer
+    better : ndarray of int32, shape (ny, nx) or (0, 0)
+        ``inputs`` of a layer that is published where it has any: there nothing is noted in this
+        one, which keeps the sets few.
     spans : ndarray of int64, shape (n, 3)
         Row, first column, last column (excluded), as positions in the layer's arrays.
     time : float
         Mid-exposure time of the chip.
     successor : ndarray of int32, shape (capacity,)
-        Node that the current chip makes of each node, -1 where not made yet.
+        Set that the current chip makes of each set, -1 where not made yet.
     parent : ndarray of int32, shape (capacity,)
-        Receives the parent of each node made.
-    n_nodes : int
-        Nodes in use.
+        Receives the set that each new one was made of.
+    n_sets : int
+        Sets in use.
 
     Returns
     -------
     int
-        Nodes in use afterwards.  The caller provides room for as many new nodes as there are.
+        Sets in use afterwards.  The caller provides room for as many new ones as there are.
     """
-    sums, seen, epoch, node = layer
+    sums, seen, epoch, inputs = layer
     for s in range(np.uint64(spans.shape[0])):
         y = np.uint64(spans[s, 0])
         for x in range(np.uint64(spans[s, 1]), np.uint64(spans[s, 2])):
             weight, before = sums[y, x, np.uint64(1)], seen[y, x]
-            if weight > before:
+            if weight > before and (better.size == 0 or better[y, x] == 0):
                 seen[y, x] = weight
                 if epoch.size:
                     epoch[y, x] += (weight - before) * time
-                here = np.uint64(node[y, x])
+                here = np.uint64(inputs[y, x])
                 following = successor[here]
                 if following < 0:
-                    following = np.int32(n_nodes)
+                    following = np.int32(n_sets)
                     successor[here] = following
-                    parent[np.uint64(n_nodes)] = node[y, x]
-                    n_nodes += 1
-                node[y, x] = following
-    return n_nodes
+                    parent[np.uint64(n_sets)] = inputs[y, x]
+                    n_sets += 1
+                inputs[y, x] = following
+    return n_sets
 
 
 @kernel

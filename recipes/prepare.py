@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -56,9 +56,11 @@ def measure(
     exposures: Iterable[ExposureRecord],
     parameters: Mapping[str, Resolved] | None = None,
     *,
+    only: Collection[str] | None = None,
     threads: int = 1,
     recall: Recall | None = None,
     strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Measure what must be known of every exposure before any tile is planned.
 
@@ -67,11 +69,15 @@ def measure(
     exposures : iterable of ExposureRecord
     parameters : mapping of layer name to Resolved, optional
         The defaults if absent.
+    only : collection of str, optional
+        Names of the exposures to measure and return.  Flux factors are of all that are given.
     threads : int
     recall : callable, optional
         Gives an exposure as measured by an earlier run, so that its pixels are not read again.
     strict : bool
         Raise where pixels cannot be read, instead of leaving the exposure out.
+    progress : callable, optional
+        Called with the numbers of exposures measured and to be measured.
 
     Returns
     -------
@@ -86,7 +92,7 @@ def measure(
     known = parameters or layer_parameters(records)
     scaled = [e for e in records if known[e.layer_name].parameters.flux_scaling]
     factors = {e.name: e for e in apply_flux_factors(scaled)}
-    records = [factors.get(e.name, e) for e in records]
+    records = [factors.get(e.name, e) for e in records if only is None or e.name in only]
 
     def attempt(exposure: ExposureRecord) -> ExposureRecord | InputError:
         resolved = known[exposure.layer_name]
@@ -99,7 +105,11 @@ def measure(
             return error
 
     with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(attempt, records))
+        results = []
+        for result in pool.map(attempt, records):
+            results.append(result)
+            if progress is not None:
+                progress(len(results), len(records))
     failures = tuple(r for r in results if isinstance(r, InputError))
     if failures and strict:
         raise failures[0]

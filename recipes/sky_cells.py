@@ -8,7 +8,7 @@ on: tiles that it had reached are remade.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,12 @@ class Place:
         return cls(cell.frame(scale), root, cell.projection_cell.name, scale, cell)
 
     @classmethod
+    def of_archive_coarse(cls, cell: SkyCell) -> Place:
+        """Make the place of the archive's coarse file of that cell: a root grid of its own."""
+        frame = cell.upstream_coarse_frame()
+        return cls(frame, frame, f"custom/{cell.name}-coarse", "coarse", cell)
+
+    @classmethod
     def of_frame(cls, frame: Frame, name: str) -> Place:
         """Make the place of a frame of the user's."""
         return cls(frame, frame, f"custom/{name}", "fine")
@@ -117,9 +123,11 @@ def prepare(
     preset: str = "default",
     parameter_file: str | None = None,
     overrides: Mapping[str, object] | None = None,
+    only: Collection[str] | None = None,
     threads: int = 1,
     strict: bool = False,
     read_pixels: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Resolve parameters and measure exposures; what a store in ``out`` knows is not read again.
 
@@ -130,18 +138,31 @@ def prepare(
         Root of the store.
     preset, parameter_file, overrides
         See `hapdask.config.load_parameters`.
+    only : collection of str, optional
+        Names of the exposures to measure and return; parameters and flux factors are of all
+        that are given.
     threads : int
     strict : bool
         Raise where pixels cannot be read.
     read_pixels : bool
-        Measure; without it only flux factors are set, as for a plan that needs no digests.
+        Measure; without it the records stay as they are, as for a plan that needs no digests.
+    progress : callable, optional
+        Called with the numbers of exposures measured and to be measured.
     """
     records = list(exposures)
     known = layer_parameters(records, preset=preset, file=parameter_file, overrides=overrides)
     if not read_pixels:
         return Prepared(tuple(records), known)
     recall = _Recall(Path(out)) if out is not None else None
-    prepared = measure(records, known, threads=threads, recall=recall, strict=strict)
+    prepared = measure(
+        records,
+        known,
+        only=only,
+        threads=threads,
+        recall=recall,
+        strict=strict,
+        progress=progress,
+    )
     if recall is not None:
         recall.remember(prepared)
     return prepared
@@ -180,6 +201,7 @@ def plan_jobs(
     layers: Sequence[str] = (),
     scales: Sequence[str] = (),
     tile: int = TILE,
+    archive_coarse: bool = False,
 ) -> list[Job]:
     """Plan every layer at every place; jobs without any input are left out.
 
@@ -192,6 +214,8 @@ def plan_jobs(
     layers, scales : sequence of str
         Only these; all where empty.
     tile : int
+    archive_coarse : bool
+        Plan coarse layers of sky cells on the archive's own grid too, as FITS files need it.
 
     Raises
     ------
@@ -208,7 +232,9 @@ def plan_jobs(
     for layer_name in sorted(layers or by_layer):
         example = by_layer[layer_name]
         resolved = prepared.parameters[layer_name]
-        for place in _places(example, cells, frame, name, scales):
+        places = _places(example, cells, frame, name, scales)
+        extra = [Place.of_archive_coarse(c) for c in _coarse_cells(places)]
+        for place in places + extra * archive_coarse:
             plan = make_plan(
                 prepared.exposures,
                 place.window,
@@ -228,14 +254,16 @@ def _places(
     frame: Frame | None,
     name: str,
     scales: Sequence[str],
-) -> Iterator[Place]:
+) -> list[Place]:
     if frame is not None:
-        yield Place.of_frame(frame, name)
-        return
-    for cell in cells:
-        for scale in INSTRUMENTS[exposure.instrument.upper(), exposure.detector.upper()].scales:
-            if not scales or scale in scales:
-                yield Place.of_cell(cell, scale)
+        return [Place.of_frame(frame, name)]
+    known = INSTRUMENTS[exposure.instrument.upper(), exposure.detector.upper()].scales
+    wanted = [scale for scale in known if not scales or scale in scales]
+    return [Place.of_cell(cell, scale) for cell in cells for scale in wanted]
+
+
+def _coarse_cells(places: Iterable[Place]) -> list[SkyCell]:
+    return [place.cell for place in places if place.cell and place.scale == "coarse"]
 
 
 def run_job(

@@ -1,21 +1,18 @@
-"""Which inputs made which pixels, without a limit on their number.
+"""What the keys of ``ctx`` stand for: sets of inputs, without a limit on their number.
 
-A tile's sets of inputs form a trie (see `hapdask.kernels.sums`).  Each set has a key: the
-exclusive or of one 64-bit hash per chip.  The key depends on the names of the chips alone, so it
-means the same in every tile, window and run, and pixels compare across tiles.
+A set's key is the exclusive or of one 64-bit hash per chip.  It depends on the names of the chips
+alone, so it means the same in every tile, window and run.  Not here: how sets come about while a
+tile is made (`input_sets`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hapdask.errors import HapdaskError
-from hapdask.kernels import planes, sums
 
 #: An input: name of the exposure and EXTVER of the chip.
 Input = tuple[str, int]
@@ -27,124 +24,74 @@ def input_code(name: str, extver: int) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-@dataclass(frozen=True)
-class InputFacts:
-    """What the planes need to know of one input (a chip)."""
-
-    name: str
-    extver: int
-    exptime: float
-    mid_mjd: float
-
-
-class InputTrie:
-    """The sets of inputs of a tile while it is made.
-
-    Inputs are added in a fixed order, all chips of an exposure one after another.
-    """
-
-    def __init__(self) -> None:
-        self.inputs: list[InputFacts] = []
-        self.parent = np.zeros(1, np.int32)
-        self.chip = np.full(1, -1, np.int32)
-
-    def fold(self, facts: InputFacts, layers: list[tuple[sums.Layer, NDArray[np.int64]]]) -> None:
-        """Note one input in the given spans of some layers."""
-        n = self.parent.size
-        successor = np.full(2 * n, -1, np.int32)
-        parent = np.concatenate([self.parent, np.empty(n, np.int32)])
-        used = n
-        for layer, spans in layers:
-            used = sums.fold(layer, spans, facts.mid_mjd, successor, parent, used)
-        self.parent = parent[:used]
-        self.chip = np.concatenate(
-            [self.chip, np.full(used - n, len(self.inputs), np.int32)], dtype=np.int32
-        )
-        self.inputs.append(facts)
-
-    def keys(self) -> NDArray[np.uint64]:
-        """Key of every node; 0 for the empty set."""
-        codes = np.array([input_code(i.name, i.extver) for i in self.inputs], dtype=np.uint64)
-        keys = np.zeros(self.parent.size, np.uint64)
-        for node in range(1, keys.size):
-            keys[node] = keys[self.parent[node]] ^ codes[self.chip[node]]
-        if np.unique(keys).size != keys.size:
-            raise HapdaskError(
-                "two sets of inputs have one 64-bit key; rename one exposure of "
-                + ", ".join(sorted({i.name for i in self.inputs}))
-            )
-        return keys
-
-    def _spread(self, own: list[float], by_sum: int, start: float) -> NDArray[np.float64]:
-        names = [i.name for i in self.inputs]
-        first = np.array([names.index(name) for name in names], dtype=np.int32)
-        out = np.full(self.parent.size, start)
-        planes.accumulate_nodes(
-            self.parent, self.chip, np.array(own, dtype=np.float64), first, by_sum, out
-        )
-        return out
-
-    def table(self, name: str) -> NDArray[np.generic]:
-        """Value of every node for one of ctx, nexp, exptime, epoch_min, epoch_max."""
-        times = [i.mid_mjd for i in self.inputs]
-        if name == "ctx":
-            return self.keys()
-        if name == "nexp":
-            return self._spread([1.0] * len(times), 1, 0.0).astype(np.uint16)
-        if name == "exptime":
-            return self._spread([i.exptime for i in self.inputs], 1, 0.0).astype(np.float32)
-        return self._spread(times, 2 if name == "epoch_min" else 3, np.nan)
-
-    def palette(self, used: NDArray[np.int32]) -> Palette:
-        """Make the palette of the sets at some nodes."""
-        wanted = np.unique(used)
-        keep = np.zeros(self.parent.size, bool)
-        keep[wanted] = True
-        for node in range(keep.size - 1, 0, -1):
-            keep[self.parent[node]] |= keep[node]
-        keep[0] = True
-        number = np.cumsum(keep) - 1
-        keys = self.keys()
-        return Palette(
-            inputs=tuple((i.name, i.extver) for i in self.inputs),
-            parent=number[self.parent[keep]].astype(np.int32),
-            chip=self.chip[keep],
-            nodes={int(keys[n]): int(number[n]) for n in wanted if n},
-        )
-
-
 class Palette(Mapping[int, tuple[Input, ...]]):
-    """What the keys in a tile's ``ctx`` stand for.
+    """The inputs behind every key of ``ctx``; key 0 is always there, empty.
 
     Parameters
     ----------
     inputs : tuple of (str, int)
-        Exposure and EXTVER of every chip that reached the tile.
-    parent, chip : ndarray of int32
-        The trie of sets: each node's parent, and the index in ``inputs`` of the chip that it adds.
-    nodes : dict of int to int
-        Node of every key that occurs.
+        Exposure and EXTVER of every chip that occurs.
+    keys : ndarray of uint64, shape (n,)
+        Sorted; without 0.
+    bits : ndarray of uint8, shape (n, at least len(inputs) / 8)
+        The set of each key: bit k of a row, lowest first, is input k.
     """
 
     def __init__(
-        self,
-        inputs: tuple[Input, ...],
-        parent: NDArray[np.int32],
-        chip: NDArray[np.int32],
-        nodes: dict[int, int],
+        self, inputs: tuple[Input, ...], keys: NDArray[np.uint64], bits: NDArray[np.uint8]
     ) -> None:
-        self.inputs, self.parent, self.chip, self.nodes = inputs, parent, chip, nodes
+        self.inputs, self.sorted_keys, self.bits = inputs, keys, bits
+
+    @classmethod
+    def from_mapping(cls, palette: Mapping[int, Sequence[Input]]) -> Palette:
+        """Make one from a palette in any form."""
+        if isinstance(palette, Palette):
+            return palette
+        inputs = tuple(sorted({member for members in palette.values() for member in members}))
+        rank = {member: k for k, member in enumerate(inputs)}
+        keys = sorted(int(key) for key in palette if key)
+        held = np.zeros((len(keys), len(inputs)), bool)
+        for row, key in enumerate(keys):
+            held[row, [rank[member] for member in palette[key]]] = True
+        return cls(inputs, np.array(keys, np.uint64), np.packbits(held, axis=1, bitorder="little"))
+
+    @classmethod
+    def merge(cls, palettes: Iterable[Palette]) -> Self:
+        """Unite palettes: a key means the same set in every tile, by its making."""
+        members = list(palettes)
+        rank: dict[Input, int] = {}
+        for palette in members:
+            for member in palette.inputs:
+                rank.setdefault(member, len(rank))
+        keys, rows = [np.empty(0, np.uint64)], [np.empty((0, -(-len(rank) // 8)), np.uint8)]
+        for palette in members:
+            held = np.zeros((palette.sorted_keys.size, len(rank)), bool)
+            n = len(palette.inputs)
+            held[:, [rank[member] for member in palette.inputs]] = palette.held()[:, :n]
+            keys.append(palette.sorted_keys)
+            rows.append(np.packbits(held, axis=1, bitorder="little"))
+        unique, first = np.unique(np.concatenate(keys), return_index=True)
+        return cls(tuple(rank), unique, np.concatenate(rows)[first])
+
+    def held(self) -> NDArray[np.uint8]:
+        """Membership of every input (column) in the set of every key (row): 0 or 1."""
+        return np.unpackbits(self.bits, axis=1, bitorder="little")
 
     def __getitem__(self, key: int) -> tuple[Input, ...]:
-        node = self.nodes[int(key)]
-        found = []
-        while node:
-            found.append(self.inputs[self.chip[node]])
-            node = int(self.parent[node])
-        return tuple(reversed(found))
+        key = int(key)
+        if key == 0:
+            return ()
+        if not 0 < key < 2**64:
+            raise KeyError(key)
+        row = int(np.searchsorted(self.sorted_keys, np.uint64(key)))
+        if row == self.sorted_keys.size or int(self.sorted_keys[row]) != key:
+            raise KeyError(key)
+        held = np.unpackbits(self.bits[row], bitorder="little")
+        return tuple(sorted(self.inputs[k] for k in np.flatnonzero(held)))
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.nodes)
+        yield 0
+        yield from self.sorted_keys.tolist()
 
     def __len__(self) -> int:
-        return len(self.nodes)
+        return 1 + int(self.sorted_keys.size)

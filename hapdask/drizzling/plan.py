@@ -31,7 +31,7 @@ TILE = 2048
 #: Rough cost of one detector pixel and of one output pixel, seconds on one core; for plans only.
 _SECONDS_PER_INPUT = 5e-8
 _SECONDS_PER_OUTPUT = 2e-7
-#: Sums per output pixel: two classes of four sums, weight seen, epoch, node; and quality.
+#: Sums per output pixel: two classes of four sums, weight seen, epoch, set; and quality.
 _SUM_BYTES = 2 * (4 * 8 + 8 + 8 + 4) + 2
 #: Bytes held per detector pixel while a chip is drizzled: SCI, ERR, DQ, weight, doubt.
 _INPUT_BYTES = 4 + 4 + 2 + 4 + 2
@@ -305,7 +305,7 @@ def _tile_plan(
         digest=_tile_digest(frame, inputs, exposures, parameters, variables),
         bytes_in=bytes_in,
         bytes_out=pixels_out * sum(VARIABLES[name].dtype.itemsize for name in variables),
-        # The sums and a few planes at a time: one finished, one being compressed, node numbers.
+        # The sums and a few planes at a time: one finished, one being compressed, set numbers.
         peak_memory=pixels_out * (_SUM_BYTES + 2 * plane + 4) + largest,
         seconds=_SECONDS_PER_INPUT * sum(i.pixels for i in inputs)
         + _SECONDS_PER_OUTPUT * pixels_out,

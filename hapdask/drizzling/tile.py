@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.input_sets import InputFacts, InputSets
 from hapdask.drizzling.inputs import ReachingChip
-from hapdask.drizzling.palette import InputFacts, InputTrie, Palette
+from hapdask.drizzling.palette import Palette
 from hapdask.kernels import planes as plane_kernels
 from hapdask.kernels import square, sums
 from hapdask.observe.record import ExposureRecord
@@ -45,8 +46,9 @@ class TileSums:
         # Zeros take no memory until something is added.
         self._doubtful = sums.make_layer(shape, every_plane=every_plane)
         self._quality = np.zeros(shape, np.uint16)
-        self._trie = InputTrie()
-        self._nodes: NDArray[np.int32] | None = None
+        self._inputs = InputSets()
+        self._sets: NDArray[np.int32] | None = None
+        self._reached = np.tile(np.array([shape[1], 0], np.int64), (shape[0], 1))
 
     @property
     def every_plane(self) -> bool:
@@ -76,21 +78,25 @@ class TileSums:
         spans = np.empty((ny, 3), np.int64)
         sums.spans_of_blocks(reach.bounds, blocks, self.origin, nx, spans)
         doubtful = sums.spans_of_hits(hits, geometry.patch)
-        self._trie.fold(facts, [(self._clean, spans), (self._doubtful, doubtful)])
-        self._nodes = None
+        self._inputs.fold(facts, (self._clean, spans), (self._doubtful, doubtful))
+        np.minimum(self._reached[:, 0], spans[:, 1], out=self._reached[:, 0])
+        np.maximum(self._reached[:, 1], spans[:, 2], out=self._reached[:, 1])
+        self._sets = None
 
     @property
-    def nodes(self) -> NDArray[np.int32]:
-        """Node of the trie of inputs of every pixel, shape of the frame."""
-        if self._nodes is None:
-            self._nodes = np.empty(self.frame.shape, np.int32)
-            plane_kernels.published_nodes(self._clean, self._doubtful, self.border, self._nodes)
-        return self._nodes
+    def sets(self) -> NDArray[np.int32]:
+        """Number of the set of inputs of every pixel, shape of the frame."""
+        if self._sets is None:
+            self._sets = np.zeros(self.frame.shape, np.int32)
+            plane_kernels.published_inputs(
+                self._clean, self._doubtful, self._reached, self.border, self._sets
+            )
+        return self._sets
 
     @property
     def palette(self) -> Palette:
         """Which inputs the keys of ``ctx`` stand for."""
-        return self._trie.palette(self.nodes)
+        return self._inputs.palette(self.sets)
 
     def plane(self, name: str) -> NDArray[np.generic]:
         """Compute one variable of `hapdask.schema`, shape of the frame."""
@@ -99,21 +105,28 @@ class TileSums:
         if name in _OF_SUMS or name == "quality":
             out = np.empty(self.frame.shape, VARIABLES[name].dtype)
             if name == "quality":
-                plane_kernels.published_quality(self._clean, self._quality, self.border, out)
+                plane_kernels.published_quality(
+                    self.sets, self._clean, self._quality, self.border, out
+                )
             else:
-                plane_kernels.plane_of_sums(name, self._clean, self._doubtful, self.border, out)
+                plane_kernels.plane_of_sums(
+                    name, self.sets, self._clean, self._doubtful, self.border, out
+                )
             return out
-        table = self._trie.table(name).astype(VARIABLES[name].dtype)
-        return np.take(table, self.nodes)
+        table = self._inputs.table(name).astype(VARIABLES[name].dtype)
+        # "clip" spares a check: every number is in the table.
+        return np.take(table, self.sets, mode="clip")
 
     def statistics(self) -> dict[str, float]:
         """Figures of the tile for its receipt: covered pixels, mean weight, deepest pixel."""
-        covered = int(np.count_nonzero(self.nodes))
-        weight, depth = self.plane("wht"), self._trie.table("nexp")
+        covered = int(np.count_nonzero(self.sets))
+        weight, depth = self.plane("wht"), self._inputs.table("nexp")
+        used = np.zeros(depth.size, bool)
+        plane_kernels.mark(self.sets, used)
         return {
             "covered": covered,
             "mean_wht": float(weight.sum(dtype=np.float64)) / covered if covered else 0.0,
-            "max_nexp": int(depth[np.unique(self.nodes)].max()),
+            "max_nexp": int(depth[used].max()),
         }
 
     def planes(self) -> Iterator[tuple[str, NDArray[np.generic]]]:

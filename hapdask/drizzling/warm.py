@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from hapdask.drizzling.palette import InputFacts
+from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
 from hapdask.kernels import square
 from hapdask.kernels.mapping import make_chain

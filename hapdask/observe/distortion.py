@@ -210,21 +210,18 @@ class Distortion:
         """
         if correction is None:
             return self
-        ra, dec = self.crval
-        step = 1e-5  # degrees: central differences of a smooth map, error some 1e-12 relative
-        east, north = np.array([0.0, step, -step, 0.0, 0.0]), np.array([0.0, 0.0, 0.0, step, -step])
-        points = sky_of_plane(np.radians(east), np.radians(north), (ra, dec))
-        xi, eta = plane_of_sky(*points, correction.center)
         m = correction.matrix
         sx, sy = (math.radians(s / 3600.0) for s in correction.shift)
-        new_xi, new_eta = m[0] * xi + m[1] * eta + sx, m[2] * xi + m[3] * eta + sy
-        new_ra, new_dec = sky_of_plane(new_xi, new_eta, correction.center)
-        crval = (float(new_ra[0]), float(new_dec[0]))
-        xi, eta = plane_of_sky(new_ra, new_dec, crval)
-        jacobian = np.degrees(
-            [[xi[1] - xi[2], xi[3] - xi[4]], [eta[1] - eta[2], eta[3] - eta[4]]]
-        ) / (2 * step)
-        cd = jacobian @ np.reshape(self.cd, (2, 2))
+        affine = np.array([[m[0], m[1], sx], [m[2], m[3], sy], [0.0, 0.0, 1.0]])
+        here, there = mapping.tangent_basis(*self.crval), mapping.tangent_basis(*correction.center)
+        moved = there.T @ affine @ there @ here.T  # from this chip's plane to the sky
+        x, y, z = (float(v) for v in moved[:, 2])
+        crval = (
+            math.degrees(math.atan2(y, x)) % 360.0,
+            math.degrees(math.atan2(z, math.hypot(x, y))),
+        )
+        onto = mapping.tangent_basis(*crval) @ moved  # a homography, (0, 0) to (0, 0)
+        cd = onto[:2, :2] / onto[2, 2] @ np.reshape(self.cd, (2, 2))
         c11, c12, c21, c22 = (float(c) for c in cd.ravel())
         return replace(self, crval=crval, cd=(c11, c12, c21, c22))
 

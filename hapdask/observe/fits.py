@@ -255,14 +255,19 @@ def read_image_rows(source: ByteSource, hdu: Hdu, row0: int, row1: int) -> NDArr
     return decode(raw, hdu.dtype, hdu.bscale, hdu.bzero).reshape(row1 - row0, nx)
 
 
-def decode(raw: bytes, dtype: str, bscale: float, bzero: float) -> NDArray[np.generic]:
-    """Turn stored bytes into values, in native byte order.
+def decode(
+    raw: bytes | NDArray[np.uint8], dtype: str, bscale: float, bzero: float
+) -> NDArray[np.generic]:
+    """Turn stored bytes into values, in native byte order; an array of bytes is used up.
 
     Integers with BZERO of half their range are the FITS form of unsigned ones and stay integers;
     any other scaling gives float64.
     """
     stored: NDArray[np.generic] = np.frombuffer(raw, dtype=dtype)
-    native = stored.astype(stored.dtype.newbyteorder("="))
+    if isinstance(raw, np.ndarray) and not stored.dtype.isnative:
+        native = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder("="))
+    else:
+        native = stored.astype(stored.dtype.newbyteorder("="))
     if (bscale, bzero) == (1.0, 0.0):
         return native
     kind = native.dtype

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from hapdask.errors import InputError
 from hapdask.observe.cards import Value
-from hapdask.observe.dq import BLOB, HOT, SATURATED, WARM
 
 _CCD_GAINS = ("ATODGNA", "ATODGNB", "ATODGNC", "ATODGND")
 _CCD_NOISES = ("READNSEA", "READNSEB", "READNSEC", "READNSED")
@@ -38,10 +37,6 @@ class Instrument:
     unit : str
         Unit of SCI where BUNIT is missing: ``electron`` or ``electron / s``.
     filter_keywords : tuple of str
-    good_bits : int
-        DQ bits that harm nothing.
-    doubtful_bits : int
-        DQ bits accepted only where no clean exposure covers a pixel.
     gain_keywords, read_noise_keywords : tuple of str
         Their non-zero values are averaged.
     scales : tuple of str
@@ -59,8 +54,6 @@ class Instrument:
     native_scale: float
     unit: str
     filter_keywords: tuple[str, ...]
-    good_bits: int
-    doubtful_bits: int
     gain_keywords: tuple[str, ...] = _CCD_GAINS
     read_noise_keywords: tuple[str, ...] = _CCD_NOISES
     scales: tuple[str, ...] = ("fine",)
@@ -83,8 +76,6 @@ _ROWS = (
         native_scale=0.03962,
         unit="electron",
         filter_keywords=("FILTER",),
-        good_bits=0,
-        doubtful_bits=HOT | WARM | SATURATED,
     ),
     Instrument(
         instrume="WFC3",
@@ -96,8 +87,6 @@ _ROWS = (
         native_scale=0.12825,
         unit="electron / s",
         filter_keywords=("FILTER",),
-        good_bits=0,
-        doubtful_bits=HOT | WARM | SATURATED | BLOB,
         scales=("coarse", "fine"),
     ),
     Instrument(
@@ -110,8 +99,6 @@ _ROWS = (
         native_scale=0.05,
         unit="electron",
         filter_keywords=("FILTER1", "FILTER2"),
-        good_bits=0,
-        doubtful_bits=HOT | WARM | SATURATED,
     ),
 )
 

@@ -85,7 +85,7 @@ def _read(
     if pixels.constant is not None:
         return np.full(shape, pixels.constant)
     row_bytes = shape[1] * np.dtype(pixels.dtype).itemsize
-    raw = source.read(pixels.offset + row0 * row_bytes, shape[0] * row_bytes, ext=ext)
+    raw = source.read_array(pixels.offset + row0 * row_bytes, shape[0] * row_bytes, ext=ext)
     return decode(raw, pixels.dtype, pixels.bscale, pixels.bzero).reshape(shape)
 
 

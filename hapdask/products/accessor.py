@@ -18,7 +18,7 @@ from hapdask.errors import FrameError, ParameterError, StoreError
 from hapdask.products.export_zarr import write_zarr
 from hapdask.products.index import frame_index, frame_of
 from hapdask.products.names import inside, sky_cell_name
-from hapdask.products.provenance import Palette
+from hapdask.products.provenance import LazyPalette
 from hapdask.products.receipts import Chip
 from hapdask.sky.footprint import Footprint
 from hapdask.sky.frame import Frame
@@ -131,7 +131,7 @@ class HapAccessor:
         if palette is None:
             raise StoreError("this mosaic does not know its inputs: it has no ctx with a palette")
         key = int(self._ds[["ctx"]].hap.at(ra, dec)["ctx"].values)
-        if key and isinstance(palette, Palette):
+        if key and isinstance(palette, LazyPalette):
             y, x = (int(i) for i in frame_index(self._ds).nearest(ra, dec))
             palette = palette.within(self.frame[y : y + 1, x : x + 1])
         try:

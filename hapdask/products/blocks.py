@@ -6,7 +6,7 @@ variables are computed together, and a few blocks at a time keep the cores busy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -42,22 +42,30 @@ def blocks_of(dataset: xr.Dataset, memory: int) -> Iterator[Block]:
     ------
     Block
     """
-    from dask.base import compute
-
     variables = {name: dataset[name].variable for name in dataset.data_vars}
     pixel = sum(variable.dtype.itemsize for variable in variables.values())
     batch: list[tuple[slice, slice]] = []
     for window in (*_windows(dataset), None):
         size = sum(_pixels(w) for w in (*batch, window) if w is not None) * pixel
         if batch and (window is None or size > memory):
-            lazy = [{name: v[w].data for name, v in variables.items()} for w in batch]
-            (computed,) = compute(lazy)
-            for (rows, columns), data in zip(batch, computed, strict=True):
-                arrays = {str(name): np.asarray(array) for name, array in data.items()}
-                yield Block(rows.start, columns.start, arrays)
+            yield from _computed(variables, batch)
             batch = []
         if window is not None:
             batch.append(window)
+
+
+def _computed(
+    variables: Mapping[Hashable, xr.Variable], batch: Sequence[tuple[slice, slice]]
+) -> Iterator[Block]:
+    """Compute some blocks together; each is let go before the next ones are computed."""
+    from dask.base import compute
+
+    lazy = [{name: v[w].data for name, v in variables.items()} for w in batch]
+    computed = list(compute(lazy)[0])
+    for rows, columns in batch:
+        data = computed.pop(0)
+        arrays = {str(name): np.asarray(array) for name, array in data.items()}
+        yield Block(rows.start, columns.start, arrays)
 
 
 def _windows(dataset: xr.Dataset) -> list[tuple[slice, slice]]:

@@ -33,15 +33,15 @@ _DECIMALS = 8
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Keywords of the multi-visit products, over pixels with weight; 0 where there are none."""
+    """Keywords of the multi-visit products, over pixels with weight; None where not known."""
 
     npixfrac: float
-    meanexpt: float
-    medexpt: float
-    meannexp: float
-    mednexp: float
-    meanwht: float
-    medwht: float
+    meanexpt: float | None
+    medexpt: float | None
+    meannexp: float | None
+    mednexp: float | None
+    meanwht: float | None
+    medwht: float | None
 
 
 class Coverage:
@@ -128,8 +128,8 @@ class Coverage:
             medexpt=medexpt,
             meannexp=meannexp,
             mednexp=mednexp,
-            meanwht=_rounded(self._weight / self._pixels if self._pixels else 0.0),
-            medwht=self._median_weight(),
+            meanwht=_rounded(self._weight / self._pixels) if self._pixels else None,
+            medwht=self._median_weight() if self._pixels else None,
         )
 
     def s_region(self) -> str:
@@ -150,8 +150,6 @@ class Coverage:
         return Footprint(tuple(on_sky)).to_sregion() if on_sky else ""
 
     def _median_weight(self) -> float:
-        if not self._pixels:
-            return 0.0
         ranks = np.array([(self._pixels - 1) // 2, self._pixels // 2])
         bins = np.searchsorted(np.cumsum(self._histogram), ranks, side="right").astype(np.uint32)
         middle = np.uint32(1 << (30 - _BITS))
@@ -212,11 +210,11 @@ def _count(
         counter[float(value)] += count
 
 
-def _mean_and_median(counter: Counter[float]) -> tuple[float, float]:
+def _mean_and_median(counter: Counter[float]) -> tuple[float | None, float | None]:
     """Mean and median of counted values; the median of an even number is between the middle two."""
     total = sum(counter.values())
     if not total:
-        return 0.0, 0.0
+        return None, None
     mean = math.fsum(value * count for value, count in counter.items()) / total
     ranks = {(total - 1) // 2, total // 2}
     middle = [_ranked(counter, rank) for rank in ranks]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
 from hapdask.products import lock
 from hapdask.products.blocks import blocks_of
@@ -32,9 +33,9 @@ from hapdask.products.layout import (
     frame_from_attributes,
 )
 from hapdask.products.objects import Objects, clean_url, storage_errors
-from hapdask.products.palettes import StoredPalette
+from hapdask.products.palettes import palette_from_bytes, palette_to_bytes
 from hapdask.products.planes import pixel_area, tile_chunks
-from hapdask.products.provenance import RECEIPTS, Palette, Records, write_records
+from hapdask.products.provenance import RECEIPTS, LazyPalette, Records, write_records
 from hapdask.products.receipts import Index
 from hapdask.schema import VARIABLES
 
@@ -128,7 +129,7 @@ def open_export(path: str | os.PathLike[str]) -> xr.Dataset:
     variables["pixel_area"] = pixel_area(frame, chunks)
     source = _Exported(url, attributes.get(_INPUTS, []))
     if "ctx" in variables:
-        variables["ctx"].attrs["palette"] = Palette(source, {(0, 0): frame})
+        variables["ctx"].attrs["palette"] = LazyPalette(source, {(0, 0): frame})
     attrs = {key: item for key, item in attributes.items() if key not in _OWN}
     attrs["records"] = Records(source, {(0, 0): frame})
     return attach_frame(xr.Dataset(variables, attrs=attrs), frame)
@@ -153,9 +154,9 @@ class _Exported:
     def __init__(self, url: str, names: list[str]) -> None:
         self.url, self._names = url, names
 
-    def palette(self, index: Index) -> StoredPalette | None:
+    def palette(self, index: Index) -> Palette | None:
         data = Objects(self.url).get(_PALETTE)
-        return None if data is None else StoredPalette.from_bytes(data, f"{self.url}/{_PALETTE}")
+        return None if data is None else palette_from_bytes(data, f"{self.url}/{_PALETTE}")
 
     def input_names(self, index: Index) -> list[str]:
         return self._names
@@ -217,8 +218,8 @@ def _write_provenance(ds: xr.Dataset, objects: Objects) -> None:
     palette: Any = ds["ctx"].attrs.get("palette") if "ctx" in ds else None
     records = ds.attrs.get("records")
     if isinstance(palette, Mapping):
-        whole = palette.stored if isinstance(palette, Palette) else palette
-        objects.put(_PALETTE, StoredPalette.from_mapping(whole).to_bytes())
+        whole = palette.stored if isinstance(palette, LazyPalette) else palette
+        objects.put(_PALETTE, palette_to_bytes(Palette.from_mapping(whole)))
     if isinstance(records, Mapping):
         write_records(objects, (records[name] for name in records))
 

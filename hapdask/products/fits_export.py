@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +49,14 @@ def write_fits(
     dataset: xr.Dataset,
     path: str | os.PathLike[str],
     *,
+    header_source: HeaderSource,
     frame: Frame | None = None,
-    header_source: HeaderSource | None = None,
     planes: Sequence[str] = ("sci", "wht", "err"),
     ctx: bool = False,
     overwrite: bool = False,
     memory: int = 256 << 20,
 ) -> Path:
-    """Write a mosaic as a FITS file with checksums.
+    """Write a mosaic as a FITS file with checksums, and give its path.
 
     Parameters
     ----------
@@ -65,11 +66,10 @@ def write_fits(
         ``nexp``; MEANEXPT is told where there is ``exptime``.
     path : path
         The file; it appears whole or not at all.
+    header_source : HeaderSource
+        Inputs and parameters, for the headers.
     frame : Frame, optional
         Of the Dataset; the one that it carries if None.
-    header_source : HeaderSource, optional
-        Inputs and parameters, for the headers; if None, the Dataset's own ``records``, in the
-        order of their start.
     planes : sequence of str
         Variables to write, in order; names of `EXTENSIONS`.
     ctx : bool
@@ -80,11 +80,6 @@ def write_fits(
     memory : int
         Bytes of blocks held at a time; what the Dataset needs to compute them comes on top.
 
-    Returns
-    -------
-    Path
-        The file.
-
     Raises
     ------
     StoreError
@@ -93,10 +88,8 @@ def write_fits(
     """
     path = Path(path)
     frame = frame_of(dataset) if frame is None else frame
-    header_source = _own_source(dataset, path) if header_source is None else header_source
     read = dataset[_variables(dataset, planes, ctx, path)]
-    if frame.empty or (read.sizes["y"], read.sizes["x"]) != frame.shape:
-        raise StoreError(f"{path}: the Dataset of {dict(read.sizes)} does not fit {frame.shape}")
+    _check_shape(read, frame, path)
     bits = _context_bits(read, header_source, path)
     extensions = [EXTENSIONS[name][0] for name in planes] + ["CTX"] * ctx
     cards = ProductCards(header_source, frame, path.name, extensions)
@@ -107,19 +100,12 @@ def write_fits(
         for block in blocks_of(read, memory):
             _write(file, block, planes, bits if ctx else None)
             _add(coverage, block, bits)
-        ny, nx = header_source.full_shape or frame.shape
         s_region = coverage.s_region()
+        statistics = coverage.statistics(prod(header_source.full_shape or frame.shape))
         headers = {name: cards.image(name, s_region) for name in extensions}
-        file.finish(cards.primary(coverage.statistics(ny * nx)), headers)
+        file.finish(cards.primary(statistics), headers)
     log.info("wrote %s", path)
     return path
-
-
-def _own_source(dataset: xr.Dataset, path: Path) -> HeaderSource:
-    if "records" not in dataset.attrs:
-        raise StoreError(f"{path}: the mosaic does not know its exposures (give a header_source)")
-    exposures = sorted(dataset.attrs["records"].values(), key=lambda e: (e.expstart, e.name))
-    return HeaderSource(exposures=tuple(exposures))
 
 
 def _variables(dataset: xr.Dataset, planes: Sequence[str], ctx: bool, path: Path) -> list[str]:
@@ -140,6 +126,12 @@ def _variables(dataset: xr.Dataset, planes: Sequence[str], ctx: bool, path: Path
     depth = "ctx" if "ctx" in dataset and "palette" in dataset["ctx"].attrs else "nexp"
     wanted = [*needed, depth, "exptime"]
     return [name for name in dict.fromkeys(wanted) if name in dataset]
+
+
+def _check_shape(dataset: xr.Dataset, frame: Frame, path: Path) -> None:
+    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    if frame.empty or shape != frame.shape:
+        raise StoreError(f"{path}: a Dataset of {shape} pixels does not fit {frame.shape}")
 
 
 def _context_bits(dataset: xr.Dataset, source: HeaderSource, path: Path) -> ContextBits | None:

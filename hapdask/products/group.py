@@ -15,6 +15,7 @@ import zarr
 from hapdask.errors import StoreError
 from hapdask.products.layout import MARK, ArraySpec, Layout, variable_specs
 from hapdask.products.objects import Objects, storage_errors
+from hapdask.schema import VARIABLES
 
 
 def read_attributes(url: str) -> dict[str, Any] | None:
@@ -30,6 +31,10 @@ def read_attributes(url: str) -> dict[str, Any] | None:
             group = zarr.open_group(Objects(url).zarr_store(read_only=True), mode="r")
         except FileNotFoundError:
             return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{url}/zarr.json is damaged: {error} (remove the folder and run again)"
+            ) from error
     attributes = dict(group.attrs)
     # The mark is written last: without it the creation was cut short.
     return attributes if MARK in attributes else None
@@ -83,16 +88,17 @@ def create_group(url: str, layout: Layout, subgroups: Iterable[str]) -> None:
 def create_arrays(
     group: zarr.Group, specs: Iterable[ArraySpec], shape: tuple[int, int], chunk: int
 ) -> None:
-    """Create those arrays that are not there: bit-shuffled lz4, empty chunks unwritten.
+    """Create those arrays that are not there: shuffled lz4, empty chunks unwritten.
 
     zarr keeps Blosc to one thread, so equal planes give equal bytes.
     """
     from zarr.codecs import BloscCodec
 
-    codec = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
     for spec in specs:
         if spec.name in group:
             continue
+        shuffle = VARIABLES[spec.name].shuffle if spec.name in VARIABLES else "shuffle"
+        codec = BloscCodec(cname="lz4", clevel=5, shuffle=shuffle)
         group.create_array(
             spec.name, shape=shape, chunks=(chunk, chunk), dtype=spec.dtype,
             fill_value=spec.fill, compressors=codec, dimension_names=("y", "x"),

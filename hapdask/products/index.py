@@ -1,21 +1,22 @@
 """`FrameIndex`: lazy `ra` and `dec` of a Dataset on a frame, and selection by sky position.
 
-Strategy: the coordinates are functions of the pixel, evaluated for what is asked, so a mosaic
-of 450 000 pixels on a side has them for nothing. Not here: the maths (`hapdask.sky`).
+A mosaic of 450 000 pixels on a side has both for nothing. Not here: how the coordinates are
+evaluated (`coordinates`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.core.indexing import CoordinateTransformIndexingAdapter, IndexSelResult
-from xarray.indexes import CoordinateTransform, CoordinateTransformIndex
+from xarray.core.indexing import IndexSelResult
+from xarray.indexes import CoordinateTransformIndex
 
 from hapdask.errors import FrameError
+from hapdask.products.coordinates import CoordinateVariable, FrameTransform, LazyCoordinate
 from hapdask.sky.frame import Frame
 
 DIMS = ("y", "x")
@@ -25,84 +26,6 @@ _ATTRIBUTES = {
 }
 
 T = TypeVar("T", xr.Dataset, xr.DataArray)
-
-
-class FrameTransform(CoordinateTransform):
-    """Pixels of a frame, or of every n-th row and column of it, to the sky and back.
-
-    Parameters
-    ----------
-    frame : Frame
-        The grid.
-    rows, columns : range, optional
-        Pixels of the frame that the array holds; all of them where not given.
-    """
-
-    def __init__(
-        self, frame: Frame, rows: range | None = None, columns: range | None = None
-    ) -> None:
-        self.frame = frame
-        self.rows = range(frame.shape[0]) if rows is None else rows
-        self.columns = range(frame.shape[1]) if columns is None else columns
-        sizes = {"y": len(self.rows), "x": len(self.columns)}
-        super().__init__(("ra", "dec"), sizes, np.dtype(np.float64))
-
-    @property
-    def window(self) -> Frame | None:
-        """Frame of the array; None if it skips or mirrors pixels."""
-        if self.rows.step != 1 or self.columns.step != 1:
-            return None
-        rows = slice(self.rows.start, self.rows.stop)
-        return self.frame[rows, self.columns.start : self.columns.stop]
-
-    def forward(self, dim_positions: dict[str, Any]) -> dict[Hashable, Any]:
-        """Array positions ``y``, ``x`` to ``ra``, ``dec`` in ICRS degrees."""
-        y_name, x_name = self.dims
-        y = self.rows.start + self.rows.step * np.asarray(dim_positions[y_name])
-        x = self.columns.start + self.columns.step * np.asarray(dim_positions[x_name])
-        ra_name, dec_name = self.coord_names
-        ra, dec = self.frame.pixel_to_sky(x, y)
-        return {ra_name: ra, dec_name: dec}
-
-    def reverse(self, coord_labels: dict[Hashable, Any]) -> dict[str, Any]:
-        """``ra``, ``dec`` in ICRS degrees to array positions ``y``, ``x`` (NaN where none)."""
-        ra_name, dec_name = self.coord_names
-        x, y = self.frame.sky_to_pixel(coord_labels[ra_name], coord_labels[dec_name])
-        y_name, x_name = self.dims
-        return {
-            y_name: (y - self.rows.start) / self.rows.step,
-            x_name: (x - self.columns.start) / self.columns.step,
-        }
-
-    def equals(
-        self, other: CoordinateTransform, *, exclude: frozenset[Hashable] | None = None
-    ) -> bool:
-        """Whether both give the same sky positions for the same array positions."""
-        return isinstance(other, FrameTransform) and self._key() == other._key()
-
-    def _key(self) -> tuple[object, ...]:
-        (y0, x0), rows, columns = self.frame.origin, self.rows, self.columns
-        return (
-            self.frame.root_key, self.coord_names, self.dims,
-            (y0 + rows.start, rows.step, len(rows)),
-            (x0 + columns.start, columns.step, len(columns)),
-        )
-
-
-class _LazyCoordinate(CoordinateTransformIndexingAdapter):
-    """A coordinate evaluated where it is looked at.
-
-    xarray's own keeps an axis that an integer picked next to a list (``isel(y=[0, 5], x=7)``).
-    """
-
-    def _oindex_get(self, indexer: Any) -> Any:
-        values = super()._oindex_get(indexer)
-        picked = [axis for axis, pick in enumerate(indexer.tuple) if np.ndim(pick) == 0
-                  and not isinstance(pick, slice)]
-        return values.squeeze(tuple(picked))
-
-    def __getitem__(self, indexer: Any) -> Any:
-        return self._oindex_get(indexer)
 
 
 class FrameIndex(CoordinateTransformIndex):
@@ -142,11 +65,11 @@ class FrameIndex(CoordinateTransformIndex):
     ) -> dict[Any, xr.Variable]:
         """Make the lazy coordinates."""
         made = super().create_variables(variables)
-        result = {}
+        result: dict[Any, xr.Variable] = {}
         for name, var in made.items():
             dims = tuple(map(str, var.dims))
-            data = _LazyCoordinate(self.transform, name, dims)
-            result[name] = xr.Variable(dims, data, var.attrs)
+            data = LazyCoordinate(self.transform, name, dims)
+            result[name] = CoordinateVariable(dims, data, var.attrs)
         return result
 
     def isel(self, indexers: Mapping[Any, Any]) -> FrameIndex | None:
@@ -282,12 +205,11 @@ def _values(label: Any) -> Any:
 
 def _shared_dims(*labels: Any) -> tuple[Hashable, ...]:
     """Dims of the labels: their own, or ``points`` for plain arrays; () for scalars."""
-    found: Iterable[tuple[Hashable, ...]] = {
+    dims = {
         tuple(label.dims) if isinstance(label, xr.DataArray | xr.Variable)
         else ("points",) * np.ndim(label)
         for label in labels
     }
-    dims = set(found)
     if len(dims) != 1 or len({np.shape(_values(label)) for label in labels}) != 1:
         raise ValueError("ra and dec must be scalars, or arrays of one shape")
     (shared,) = dims

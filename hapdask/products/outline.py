@@ -116,8 +116,9 @@ def simplify(corners: FloatArray, tolerance: float) -> FloatArray:
             open_parts += [(first, middle), (middle, last)]
     if len(kept) == 2:  # narrower than the tolerance: keep its width all the same
         for first, last in ((0, half), (half, len(ring) - 1)):
-            distance = _distances(ring[first + 1 : last], ring[first], ring[last])
-            kept.add(first + 1 + int(np.argmax(distance)))
+            if last - first > 1:
+                distance = _distances(ring[first + 1 : last], ring[first], ring[last])
+                kept.add(first + 1 + int(np.argmax(distance)))
     return ring[sorted(kept)]
 
 

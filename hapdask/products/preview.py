@@ -34,8 +34,9 @@ FloatArray = npt.NDArray[np.float64]
 #: Longest side of a picture, pixels.
 MAX_SIDE = 2048
 
-_MEMORY = 256 << 20
+_MEMORY = 64 << 20
 _WHITE = 0.997  # quantile of the pixels that is shown white
+_LEAST = 20.0  # and no less than so many scatters of the sky, for fields without sources
 _SOFT = 2.0  # where the stretch turns from linear to logarithmic, in scatters of the sky
 
 
@@ -146,9 +147,9 @@ def write_colour_preview(
     images = []
     for layer in sorted(layers, key=lambda layer: -layer.wavelength):
         image, step = shrink(layer.dataset, max_side)
-        images.append(
-            image if layer is base else _resampled(image, step, layer.frame, base.frame, grid)
-        )
+        if layer.frame != base.frame:
+            image = _resampled(image, step, layer.frame, base.frame, grid)
+        images.append(image)
     return _save(_composite(images), Path(path))
 
 
@@ -223,7 +224,7 @@ def _normalised(image: FloatArray) -> tuple[FloatArray, float]:
         return image, 1.0
     sky = float(np.median(finite))
     scatter = 1.4826 * float(np.median(np.abs(finite - sky)))
-    span = max(float(np.quantile(finite, _WHITE)) - sky, 5.0 * scatter)
+    span = max(float(np.quantile(finite, _WHITE)) - sky, _LEAST * scatter)
     if span <= 0:
         return image - sky, 1.0
     return (image - sky) / span, scatter / span

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, Self
 
+from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
 from hapdask.products.objects import Objects
-from hapdask.products.palettes import StoredPalette
 from hapdask.products.receipts import Chip, Index
 from hapdask.sky.frame import Frame
 
@@ -29,7 +29,7 @@ class Source(Protocol):
 
     @property
     def url(self) -> str: ...  # noqa: D102
-    def palette(self, index: Index) -> StoredPalette | None: ...  # noqa: D102
+    def palette(self, index: Index) -> Palette | None: ...  # noqa: D102
     def input_names(self, index: Index) -> Collection[str]: ...  # noqa: D102
 
 
@@ -67,21 +67,21 @@ class _Lazy:
         return (type(self).__name__, self._source.url, tuple(self._tiles))
 
 
-class Palette(_Lazy, Mapping[int, tuple[Chip, ...]]):
+class LazyPalette(_Lazy, Mapping[int, tuple[Chip, ...]]):
     """The chips (exposure, extver) behind every key of `ctx`; 0 means none."""
 
     __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
 
-    def within(self, window: Frame) -> Palette:
+    def within(self, window: Frame) -> LazyPalette:
         """Palette of the tiles that touch a window: less to read."""
         touched = {i: tile for i, tile in self._tiles.items() if not (tile & window).empty}
-        return Palette(self._source, touched)
+        return LazyPalette(self._source, touched)
 
     @cached_property
-    def stored(self) -> StoredPalette:
+    def stored(self) -> Palette:
         """All of it, read from the store."""
         palettes = (self._source.palette(index) for index in self._tiles)
-        return StoredPalette.merge(palette for palette in palettes if palette is not None)
+        return Palette.merge(palette for palette in palettes if palette is not None)
 
     def __getitem__(self, key: int) -> tuple[Chip, ...]:
         return self.stored[key]

@@ -22,7 +22,7 @@ from hapdask.products.index import attach_frame, frame_of
 from hapdask.products.layout import LAYER_FIELDS, variable_attributes
 from hapdask.products.objects import clean_url
 from hapdask.products.planes import StoredPlane, lazy_array, pixel_area, tile_chunks
-from hapdask.products.provenance import Palette, Records
+from hapdask.products.provenance import LazyPalette, Records
 from hapdask.products.receipts import Index, Manifest
 from hapdask.products.writer import MosaicStore
 from hapdask.sky.frame import Frame
@@ -47,7 +47,8 @@ def open_mosaic(
     Dataset
         Dims ``y``, ``x``; the variables of `hapdask.schema` that are stored, one Dask block per
         tile, and ``pixel_area``; lazy ``ra``, ``dec``. Tiles that are not finished read as
-        their fill values. ``ds.ctx.attrs["palette"]`` names the chips behind `ctx`.
+        their fill values. ``ds.ctx.attrs["palette"]`` names the chips behind `ctx`, and
+        ``ds.attrs["records"]`` holds the records of the inputs: lazy mappings, both.
 
     Raises
     ------
@@ -148,12 +149,12 @@ def _dataset(
         data = lazy_array(plane, chunks)
         attributes: dict[str, Any] = dict(variable_attributes(name, layout.flux_unit))
         if name == "ctx":
-            attributes["palette"] = Palette(store, tiles)
+            attributes["palette"] = LazyPalette(store, tiles)
         variables[name] = (("y", "x"), data, attributes)
     variables["pixel_area"] = pixel_area(frame, chunks)
     attrs = {
-        **dict(zip(LAYER_FIELDS, layout.layer, strict=True)),
-        "flux_unit": layout.flux_unit, "tile": layout.tile, "store": store.url, **about,
+        **about, **dict(zip(LAYER_FIELDS, layout.layer, strict=True)),
+        "flux_unit": layout.flux_unit, "tile": layout.tile, "store": store.url,
         "records": Records(store, tiles),
     }
     return attach_frame(xr.Dataset(variables, attrs=attrs), frame)

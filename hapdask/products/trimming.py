@@ -18,7 +18,7 @@ from hapdask.sky.frame import Frame
 
 Box = tuple[slice, slice]
 
-_MEMORY = 256 << 20
+_MEMORY = 64 << 20
 
 
 def common_box(layers: Iterable[xr.DataArray]) -> Box | None:

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
 from hapdask.products import lock
 from hapdask.products.group import create_group, find_mosaics, open_array, read_layout
 from hapdask.products.layout import CHUNK, LayerLike, Layout, group_name, layer_tuple
 from hapdask.products.objects import Objects, clean_url, storage_errors
-from hapdask.products.palettes import StoredPalette
+from hapdask.products.palettes import palette_from_bytes, palette_to_bytes
 from hapdask.products.provenance import RECEIPTS, write_records
 from hapdask.products.receipts import Index, Manifest, Receipt, Run
 from hapdask.schema import ALL, VARIABLES
@@ -236,7 +237,7 @@ class MosaicStore:
             a time, so that a generator never holds more than one.
         receipt : mapping
             ``digest``, ``inputs``, ``statistics``, ``algorithm``: see `Receipt`; and
-            ``palette``, the chips behind every key of `ctx`: see `StoredPalette`.
+            ``palette``, the chips behind every key of `ctx`: see `hapdask.drizzling.palette`.
 
         Raises
         ------
@@ -245,7 +246,7 @@ class MosaicStore:
             unwritable. The tile is then not finished.
         """
         parts = dict(receipt)
-        palette = StoredPalette.from_mapping(parts.pop("palette", {}))
+        palette = Palette.from_mapping(parts.pop("palette", {}))
         note = Receipt.from_parts(index, parts)
         part = self.layout.part(index, frame)
         self._check_token()
@@ -258,7 +259,7 @@ class MosaicStore:
             missing.discard(name)
         if missing:
             raise StoreError(f"{self.url}: tile {index} lacks planes {sorted(missing)}")
-        self._objects.put(_palette_name(index), palette.to_bytes())
+        self._objects.put(_palette_name(index), palette_to_bytes(palette))
         self._check_token()
         self._objects.put(_receipt_name(index), note.to_bytes())
 
@@ -284,11 +285,11 @@ class MosaicStore:
         receipt = self.receipt(index)
         return receipt is not None and receipt.digest == digest
 
-    def palette(self, index: Index) -> StoredPalette | None:
+    def palette(self, index: Index) -> Palette | None:
         """Chips behind the keys of `ctx` in a tile; None if it has no data."""
         name = _palette_name(index)
         data = self._objects.get(name)
-        return None if data is None else StoredPalette.from_bytes(data, f"{self.url}/{name}")
+        return None if data is None else palette_from_bytes(data, f"{self.url}/{name}")
 
     def input_names(self, index: Index) -> set[str]:
         """Names of the exposures that a tile was made from."""

@@ -79,7 +79,9 @@ def make_defects(detector: Detector, extver: int, shape: tuple[int, int]) -> Def
     # Pareto tail above the limit for hot pixels, the decade below it for warm ones
     current[hot] = detector.hot_current * (1.0 + rng.pareto(1.2, int(hot.sum()))).clip(max=2e3)
     current[warm] = detector.hot_current * rng.uniform(0.3, 1.0, int(warm.sum()))
-    residual = current * rng.normal(0.0, 0.03, shape).astype(np.float32)
+    residual = np.zeros(shape, np.float32)
+    leaky = hot | warm
+    residual[leaky] = current[leaky] * rng.normal(0.0, 0.03, int(leaky.sum()))
     response = np.ones(shape, np.float32)
     response[bad] = rng.uniform(0.0, 0.7, int(bad.sum()))
     dq = hot * np.int16(DQ_HOT) | warm * np.int16(DQ_WARM) | bad * np.int16(DQ_BAD)

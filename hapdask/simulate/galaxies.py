@@ -8,6 +8,7 @@ with 6 and 8 components, variances in units of the squared half-light radius.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -110,6 +111,12 @@ def add_galaxy(
             _add_gaussian(image, x, y, flux * share * psf_share, spread)
 
 
+@lru_cache(maxsize=4)
+def _gauss_legendre(number: int) -> tuple[FloatArray, FloatArray]:
+    nodes, weights = np.polynomial.legendre.leggauss(number)
+    return nodes, weights
+
+
 def _add_gaussian(image: FloatArray, x: float, y: float, flux: float, spread: FloatArray) -> None:
     """Integrate an elliptical Gaussian over pixels: erf along x, Gauss-Legendre along y."""
     from scipy.special import erf
@@ -120,7 +127,7 @@ def _add_gaussian(image: FloatArray, x: float, y: float, flux: float, spread: Fl
     ys, ye = max(math.floor(y - _REACH * sy), 0), min(math.ceil(y + _REACH * sy) + 1, ny)
     if xs >= xe or ys >= ye:
         return
-    nodes, weights = np.polynomial.legendre.leggauss(4 if sy < 1.0 else 2)
+    nodes, weights = _gauss_legendre(4 if sy < 1.0 else 2)
     dy = (np.arange(ys, ye)[:, None] + 0.5 * nodes - y).ravel()
     # given y, x is Gaussian about (vxy / vyy) dy with the conditional variance
     conditional = math.sqrt(2.0 * (vxx - vxy**2 / vyy))

@@ -38,7 +38,8 @@ def chip_rows(exposure: SimulatedExposure) -> Iterator[dict[str, object]]:
     for ver, chip in exposure.chips.items():
         row: dict[str, object] = {
             "file": exposure.filename, "rootname": exposure.rootname,
-            "visit": exposure.rootname[4:6], "instrument": exposure.detector.instrument, "detector": exposure.detector.detector,
+            "visit": exposure.rootname[4:6], "instrument": exposure.detector.instrument,
+            "detector": exposure.detector.detector,
             "filter": exposure.passband.filter, "exptime": exposure.exptime, "extver": ver,
             "roll": pointing.roll, "postarg1": pointing.dither[0],
             "postarg2": pointing.dither[1], "sky": chip.sky, "error_east": pointing.error.east,

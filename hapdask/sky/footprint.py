@@ -199,7 +199,8 @@ def _cap(vectors: FloatArray) -> Cap:
     if length < 1e-6 * len(vectors):
         return Cap(vectors[0], 180.0)
     middle = total / length
-    return Cap(middle, max(_angle(middle, vector) for vector in vectors))
+    sines = np.linalg.norm(np.cross(vectors, middle), axis=1)
+    return Cap(middle, float(np.degrees(np.arctan2(sines, vectors @ middle)).max()))
 
 
 def _plane(middle: FloatArray, vectors: FloatArray) -> FloatArray:

@@ -349,6 +349,9 @@ class Frame:
         from astropy.wcs import WCS
 
         wcs = WCS(self.to_header())
+        # A header keeps 14 digits: 2e-9 pixel in the corner of a projection cell.
+        wcs.wcs.crval, wcs.wcs.crpix = self.crval, self.crpix_window
+        wcs.wcs.cd = np.reshape(self.cd, (2, 2))
         wcs.pixel_shape = (self.shape[1], self.shape[0])
         return wcs
 

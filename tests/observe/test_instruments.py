@@ -3,7 +3,6 @@
 import pytest
 
 from hapdask.errors import InputError
-from hapdask.observe.dq import CALIBRATION_COSMIC_RAY, COSMIC_RAY, parse_bits
 from hapdask.observe.instruments import (
     INSTRUMENTS,
     filter_elements,
@@ -22,14 +21,6 @@ def test_the_three_detectors_of_step_one():
     assert IR.scales == ("coarse", "fine")
     assert UVIS.scales == WFC.scales == ("fine",)
     assert UVIS.chip_of_extver == WFC.chip_of_extver == (2, 1)
-
-
-@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=lambda i: i.label)
-def test_cosmic_rays_are_never_acceptable(instrument):
-    accepted = instrument.good_bits | instrument.doubtful_bits
-    assert accepted & (COSMIC_RAY | CALIBRATION_COSMIC_RAY) == 0
-    assert instrument.good_bits & instrument.doubtful_bits == 0
-    assert parse_bits("16,64,256") | accepted == accepted
 
 
 def test_the_case_of_header_values_does_not_matter():

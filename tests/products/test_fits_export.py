@@ -23,6 +23,7 @@ from hapdask.errors import StoreError
 from hapdask.observe.record import ChipRecord, ExposureRecord, FileIdentity
 from hapdask.products.fits_export import write_fits
 from hapdask.products.headers import HeaderSource
+from hapdask.products.index import attach_frame
 from hapdask.products.names import sky_cell_name
 from hapdask.products.outline import polygon_area
 from hapdask.sky.footprint import Footprint
@@ -349,17 +350,25 @@ def test_each_block_is_computed_once_and_memory_is_bounded(frame, tmp_path):
     assert peak < 0.5 * big.shape[0] * big.shape[1] * 4  # half of one plane
 
 
-def test_a_dataset_that_knows_its_frame_and_inputs_needs_no_more(planes, frame, tmp_path):
-    from hapdask.products.index import attach_frame
-
+def test_a_dataset_that_carries_its_frame(product, planes, frame, tmp_path):
     dataset = attach_frame(mosaic(planes), frame)
-    with pytest.raises(StoreError, match="does not know its exposures"):
-        write_fits(dataset, tmp_path / NAME)
-    dataset.attrs["records"] = {e.name: e for e in reversed(EXPOSURES)}
-    write_fits(dataset, tmp_path / NAME)
-    header = fits.getheader(tmp_path / NAME)
-    assert header["NUMEXP"] == 20
-    assert "SCELLID" not in header
+    options = {"planes": ("sci", "wht", "err", "nexp"), "ctx": True}
+    path = write_fits(dataset, tmp_path / NAME, header_source=source(), **options)
+    assert path.read_bytes() == product.read_bytes()
+
+
+def test_what_is_not_known_is_not_told(planes, frame, tmp_path):
+    few = {name: planes[name] for name in ("sci", "wht", "err")}
+    path = tmp_path / NAME
+    write_fits(mosaic(few, palette=None), path, frame=frame, header_source=source())
+    header = fits.getheader(path)
+    assert not {"MEANEXPT", "MEDEXPT", "MEANNEXP", "MEDNEXP"} & set(header)
+    assert header["MEANWHT"] > 400
+
+
+def test_what_is_not_a_sky_cell_names_none(planes, frame, tmp_path):
+    path = write_fits(mosaic(planes), tmp_path / NAME, frame=frame, header_source=source(cell=""))
+    assert "SCELLID" not in fits.getheader(path)
 
 
 # What fails

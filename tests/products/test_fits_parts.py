@@ -17,7 +17,7 @@ from hapdask.products.checksum import add_words, encode
 from hapdask.products.context import ContextBits
 from hapdask.products.coverage import Coverage, reduce_blocks, slice_cells
 from hapdask.products.fits_cards import Card, render
-from hapdask.products.headers import RULES, Rule, combine
+from hapdask.products.header_rules import RULES, Rule, combine
 from hapdask.products.outline import outline_polygons, polygon_area, simplify
 from hapdask.products.trimming import common_box, footprint_box
 from hapdask.sky.footprint import Footprint
@@ -164,7 +164,8 @@ def test_a_frame_without_data_has_figures_too():
     coverage = Coverage(Frame.from_center(10.0, -30.0, 0.04, (100, 100)))
     coverage.add(0, 0, np.zeros((100, 100), np.float32))
     figures = coverage.statistics(10_000)
-    assert figures.npixfrac == figures.meanwht == figures.medwht == figures.medexpt == 0
+    assert figures.npixfrac == 0
+    assert figures.meanwht is figures.medwht is figures.medexpt is figures.meannexp is None
     assert coverage.s_region() == ""
 
 
@@ -216,6 +217,22 @@ def test_corners_are_limited():
     polygons = outline_polygons(cells, 5, 10.0, 80)
     assert 0 < sum(len(p) + 2 for p in polygons) <= 80
     assert outline_polygons(np.zeros((5, 5), bool), 1, 10.0, 80) == []
+
+
+@given(
+    st.integers(0, 10**6), st.floats(0.02, 0.98), st.integers(2, 30), st.integers(2, 30),
+    st.integers(1, 40), st.integers(8, 200),
+)  # fmt: skip
+@settings(max_examples=150)
+def test_any_map_gives_proper_polygons(seed, share, ny, nx, step, most):
+    cells = np.random.default_rng(seed).random((ny, nx)) < share
+    frame = Frame.from_center(10.0, -30.0, 0.04, (ny * step, nx * step))
+    polygons = outline_polygons(cells, step, 10.0, most)
+    assert sum(len(p) + 2 for p in polygons) <= most
+    for polygon in polygons:
+        assert len(polygon) >= 3
+        ra, dec = frame.pixel_to_sky(*polygon.T)
+        Footprint.from_vertices(ra, dec)
 
 
 def test_simplifying_keeps_within_tolerance():

@@ -56,6 +56,29 @@ def test_values_are_the_frames_own():
     assert ds.ra.attrs["units"] == "deg"
 
 
+def test_computing_the_data_leaves_the_coordinates_alone(monkeypatch):
+    ds = mosaic(SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(Frame, "pixel_to_sky", None)
+        computed = ds.compute()
+        ds.isel(x=slice(5)).load().copy(deep=True)
+        ds.sci.compute()
+        ds.persist()
+    assert isinstance(computed.sci.data, np.ndarray)
+    np.testing.assert_array_equal(computed.ra.values, ds.ra.values)
+    assert (computed.ra + 1.0).values[0, 0] == ds.ra.values[0, 0] + 1.0
+    assert computed.isel(y=3).compute().ra.shape == (80,)
+    assert frame_of(computed.isel(y=slice(2, 5))) == SMALL[2:5]
+
+
+def test_many_rows_are_evaluated_in_parts(monkeypatch):
+    ds = mosaic(SMALL)
+    whole = ds.ra.values
+    monkeypatch.setattr("hapdask.products.coordinates._AT_ONCE", 7 * 80)
+    np.testing.assert_array_equal(ds.ra.values, whole)
+    np.testing.assert_array_equal(ds.transpose("x", "y").ra.values, whole.T)
+
+
 steps = st.sampled_from([1, 1, 2, 3, -1, -2, None])
 bounds = st.one_of(st.none(), st.integers(-90, 90))
 slices = st.builds(slice, bounds, bounds, steps)

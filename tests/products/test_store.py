@@ -29,7 +29,9 @@ from hapdask.observe.record import ExposureRecord, FileIdentity
 from hapdask.products import lock
 from hapdask.products.layout import frame_attributes, frame_from_attributes, group_name
 from hapdask.products.objects import Objects
-from hapdask.products.palettes import StoredPalette
+from hapdask.drizzling.palette import Palette
+from hapdask.products.palettes import palette_from_bytes, palette_to_bytes
+from hapdask.products.provenance import write_records
 from hapdask.products.receipts import Manifest, Receipt
 from hapdask.products.store import MosaicStore, open_mosaic
 from hapdask.schema import VARIABLES
@@ -181,6 +183,13 @@ def test_palette_and_records_are_read_when_asked(done, monkeypatch):
     assert dict(records) == {"ib4606c5q": record}
     with pytest.raises(KeyError):
         records["ib4606c8q"]
+    path = done / GROUP / "receipts/records/ib4606c5q.json"
+    for text in ("", "{}"):
+        path.write_text(text)
+        with pytest.raises(StoreError, match="record"):
+            records["ib4606c5q"]
+    with pytest.raises(StoreError, match="name of an exposure"):
+        write_records(Objects(str(done)), [replace(record, name="../x")])
 
 
 def test_variables_can_be_few(tmp_path):
@@ -630,6 +639,15 @@ def test_newer_layouts_are_refused(done):
         open_mosaic(done / GROUP)
 
 
+def test_damaged_metadata_is_an_error(done):
+    for text in ("", "[1]", '{"attributes": {"hapdask": {"schema": 1}}}'):
+        (done / GROUP / "zarr.json").write_text(text)
+        with pytest.raises(StoreError, match=r"(is|has) damaged"):
+            open_mosaic(done / GROUP)
+        with pytest.raises(StoreError, match=r"(is|has) damaged"):
+            fake.create(done)
+
+
 def test_path_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="a part of that path is a file"):
@@ -728,29 +746,27 @@ palettes = st.dictionaries(
 @given(one=palettes, two=palettes)
 def test_palettes_survive_their_bytes_and_merge(one, two):
     two = {**two, **{key: one[key] for key in set(one) & set(two)}}
-    stored = [StoredPalette.from_mapping({k: tuple(v) for k, v in p.items()}) for p in (one, two)]
-    back = [StoredPalette.from_bytes(p.to_bytes(), "x") for p in stored]
-    merged = StoredPalette.merge(back)
-    again = StoredPalette.from_bytes(merged.to_bytes(), "x")
+    stored = [Palette.from_mapping({k: tuple(v) for k, v in p.items()}) for p in (one, two)]
+    back = [palette_from_bytes(palette_to_bytes(p), "x") for p in stored]
+    merged = Palette.merge(back)
+    again = palette_from_bytes(palette_to_bytes(merged), "x")
     for palette, plain in zip((*back, merged, again), (one, two, one | two, one | two),
                               strict=True):
         assert {k: frozenset(v) for k, v in palette.items()} == {0: frozenset(), **plain}
-        assert StoredPalette.from_mapping(palette).to_bytes()
+        assert palette_to_bytes(Palette.from_mapping(palette))
     with pytest.raises(KeyError):
         merged[2**64]
 
 
 def test_damaged_palettes_are_refused():
-    good = StoredPalette.from_mapping(fake.PALETTE)
-    data = good.to_bytes()
-    loop = StoredPalette(good.inputs, good.parent[::-1].copy(), good.chip, good.sorted_keys,
-                         good.ends)
-    far = StoredPalette(good.inputs, good.parent, good.chip + 5, good.sorted_keys, good.ends)
-    lost = StoredPalette(good.inputs, good.parent, good.chip, good.sorted_keys, good.ends + 9)
-    for bad in (b"", data[:-4], data.replace(b"palette 1", b"palette 9"), b"{}\n" + data,
-                loop.to_bytes(), far.to_bytes(), lost.to_bytes()):
+    good = Palette.from_mapping(fake.PALETTE)
+    data = palette_to_bytes(good)
+    mixed = Palette(good.inputs, good.sorted_keys[::-1], good.bits[::-1])
+    foreign = Palette(good.inputs, good.sorted_keys, good.bits | np.uint8(128))
+    for bad in (b"", data[:-4], data.replace(b"palette 2", b"palette 9"), b"{}\n" + data,
+                palette_to_bytes(mixed), palette_to_bytes(foreign)):
         with pytest.raises(StoreError, match="where is damaged"):
-            StoredPalette.from_bytes(bad, "where")
+            palette_from_bytes(bad, "where")
 
 
 def test_manifest_survives_its_own_bytes():

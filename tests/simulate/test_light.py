@@ -166,10 +166,11 @@ def test_a_galaxy_lies_along_its_position_angle_on_the_sky():
     for ra, dec, angle in ((30.0, 10.0, 25.0), (200.0, 89.995, 110.0)):
         scene = Scene.galaxies(ra, dec, 18.0, 1.0, 0.3, angle)
         exposure = simulate_exposure(
-            scene, "WFC3", "IR", "F160W", Pointing(ra, dec, 50.0), 100.0, seed=1,
-            options=Options.noise_free(),
+            scene, "WFC3", "IR", "F160W", Pointing(ra, dec, 50.0, dither=(10.0, 30.0)), 100.0,
+            seed=1, options=Options.noise_free(),
         )  # fmt: skip
         image, s = exposure.hdus["SCI", 1].data.astype(float), exposure.chips[1].sources
+        assert abs(s.area[0] - 1.0) > 0.02  # so that the next line means something
         assert image.sum() * s.area[0] == pytest.approx(s.rate[0], rel=1e-4)
         yy, xx = np.indices(image.shape)
         wcs = WCS(exposure.hdus["SCI", 1].header)

@@ -1,0 +1,64 @@
+"""Workers for a run: a cluster of processes on this machine, or one that is there already."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from hapdask.errors import HapdaskError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_PATIENCE = "10s"
+
+
+@contextmanager
+def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client | None]:
+    """Give a client of the workers asked for; None where threads of this process shall work.
+
+    Parameters
+    ----------
+    workers : int or None
+        Processes of one thread each, started for this run and reachable from this machine only.
+    scheduler : str or None
+        Address of a scheduler.
+
+    Raises
+    ------
+    HapdaskError
+        If there is no scheduler at the address.
+    """
+    if workers is None and scheduler is None:
+        yield None
+        return
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("choose --workers or --scheduler")
+    if workers is not None and workers < 1:
+        raise typer.BadParameter(f"{workers} workers cannot work", param_hint="--workers")
+    from distributed import Client, LocalCluster
+
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise HapdaskError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        with client:
+            yield client
+        return
+    with (
+        LocalCluster(
+            n_workers=workers,
+            processes=True,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

@@ -1,0 +1,116 @@
+"""``hapdask info``: what files are, without reading a pixel."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hapdask.cli import options
+from hapdask.cli.console import complain, page, plural, show_json
+
+if TYPE_CHECKING:
+    from hapdask.observe.exposure import Exposures
+
+_STYLES = {"accepted": "green", "warning": "yellow", "rejected": "red"}
+
+
+def info(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="PATHS", help="Exposures, or folders with mosaics of hapdask."),
+    ],
+    as_json: options.Json = False,
+) -> None:
+    """Say what files are: verdict, layer, sky cells. Headers only.
+
+    Of a folder: the mosaics in it, and how far each is.
+    """
+    folders = [path for path in files if os.path.isdir(path)]
+    paths = [path for path in files if not os.path.isdir(path)]
+    exposures = _exposures(paths) if paths else []
+    mosaics = [row for folder in folders for row in _mosaics(folder)]
+    if as_json:
+        show_json({"exposures": exposures, "mosaics": mosaics})
+        return
+    if exposures:
+        _show_exposures(exposures)
+    if mosaics:
+        _show_mosaics(mosaics)
+    for folder in folders:
+        if not any(row["path"].startswith(os.path.abspath(folder)) for row in mosaics):
+            complain(f"{folder}: no mosaic of hapdask in it")
+
+
+def _exposures(paths: list[str]) -> list[dict[str, Any]]:
+    from hapdask.observe.exposure import open_exposures
+
+    return _rows(open_exposures(paths))
+
+
+def _rows(exposures: Exposures) -> list[dict[str, Any]]:
+    """Rows of `Exposures.table`, with the sky cells."""
+    from hapdask.sky.grid import SkyGrid
+
+    grid = SkyGrid()
+    cells = {e.url: [cell.name for cell in grid.overlapping(e.footprint)] for e in exposures}
+    return [{**row, "cells": cells.get(str(row["file"]), [])} for row in exposures.table()]
+
+
+def _show_exposures(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("file", "verdict", "layer", "exptime", "chips", "start (MJD)", "sky cells"):
+        table.add_column(heading, justify="right" if heading in ("exptime", "chips") else "left")
+    for row in rows:
+        used = row["layer"] is not None
+        table.add_row(
+            Text(os.path.basename(str(row["file"]))),
+            Text(row["status"], style=_STYLES[row["status"]]),
+            row["layer"] or "-",
+            f"{row['exptime']:.1f}" if used else "-",
+            str(row["chips"]) if used else "-",
+            f"{row['expstart']:.5f}" if used else "-",
+            " ".join(name.removeprefix("skycell-") for name in row["cells"]) or "-",
+        )
+    page().print(table)
+    for row in rows:
+        if row["reason"]:
+            typer.echo(f"{row['file']}: {row['status']}: {row['reason']}")
+    usable = sum(row["layer"] is not None for row in rows)
+    typer.echo(f"{plural(usable, 'exposure')} of {plural(len(rows), 'file')} can be used")
+
+
+def _mosaics(folder: str) -> list[dict[str, Any]]:
+    """Describe the stored layers in a folder."""
+    from hapdask.recipes.inventory import stored_layers
+
+    return [
+        {
+            "path": layer.url,
+            "layer": layer.name,
+            "scale": layer.scale,
+            "places": list(layer.places),
+            "tiles": layer.planned,
+            "finished": layer.finished,
+        }
+        for layer in stored_layers(folder)
+    ]
+
+
+def _show_mosaics(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("mosaic", "layer", "scale", "tiles", "places"):
+        table.add_column(heading, justify="right" if heading == "tiles" else "left")
+    for row in rows:
+        whole = row["finished"] == row["tiles"]
+        tiles = Text(f"{row['finished']}/{row['tiles']}", style="green" if whole else "yellow")
+        places = " ".join(name.removeprefix("skycell-") for name in row["places"])
+        table.add_row(Text(row["path"]), row["layer"], row["scale"], tiles, places)
+    page().print(table)

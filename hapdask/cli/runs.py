@@ -1,0 +1,49 @@
+"""What the commands that make something have in common: their beginning and their end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from hapdask.cli.console import complain, plural
+from hapdask.cli.exits import INTERRUPTED, PARTIAL
+
+if TYPE_CHECKING:
+    from hapdask.observe.exposure import Exposures
+    from hapdask.recipes.reporting import LeftOut
+
+
+def open_files(files: Sequence[str]) -> Exposures:
+    """Open exposures by their headers, and say on stderr what there is."""
+    from hapdask.observe.exposure import open_exposures
+
+    exposures = open_exposures(files)
+    layers = Counter(e.layer_name for e in exposures)
+    listed = ", ".join(f"{count} {name}" for name, count in sorted(layers.items()))
+    complain(f"{plural(len(exposures), 'exposure')}{': ' if listed else ''}{listed}")
+    return exposures
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Turn Ctrl-C into a hint and its exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain("interrupted: finished tiles are kept, the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def finish(left_out: Sequence[LeftOut]) -> None:
+    """Name the inputs that were left out; the exit code tells of them too."""
+    if not left_out:
+        return
+    complain(f"\nleft out: {plural(len(left_out), 'input')}")
+    for item in left_out:
+        remedy = f" ({item.remedy})" if item.remedy else ""
+        complain(f"  {item.file or 'a tile'}: {item.reason}{remedy}")
+    raise typer.Exit(PARTIAL)

@@ -1,0 +1,281 @@
+"""From stored layers to files: FITS with the archive's names, pictures, plain zarr.
+
+All layers of one place (a sky cell at one scale, or a frame of the user's) go together: those of
+a cell are trimmed to the common box of their data, as the archive does, and up to three make a
+colour picture.  Files that are up to date are not written again.  Not here: making the layers
+(`sky_cells`), and the writers themselves (`hapdask.products`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hapdask.config import Resolved
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.errors import StoreError
+from hapdask.products.names import ProductName, colour_name, sky_cell_name
+from hapdask.products.preview import (
+    PictureLayer,
+    filter_wavelength,
+    write_colour_preview,
+    write_preview,
+)
+from hapdask.products.reader import open_mosaic
+from hapdask.products.store import MosaicStore
+from hapdask.products.trimming import Box, common_box
+from hapdask.recipes.sky_cells import Place
+from hapdask.recipes.stamps import Stamps, stamp_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hapdask.observe.record import ExposureRecord
+
+FORMATS = ("fits", "png", "zarr")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One exported file.
+
+    Attributes
+    ----------
+    path : Path
+    kind : {"fits", "png", "colour", "zarr"}
+    place, layer, scale : str
+        ``layer`` lists the layers of a colour picture.
+    written : bool
+        False where the file was up to date.
+    """
+
+    path: Path
+    kind: str
+    place: str
+    layer: str
+    scale: str
+    written: bool
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A stored layer on the window of a place; ``tiles`` is a hash of the tiles it is made of."""
+
+    dataset: xr.Dataset
+    exposures: tuple[ExposureRecord, ...]
+    product: ProductName
+    tiles: str
+
+    @property
+    def name(self) -> str:
+        return "_".join(self.dataset.attrs[key] for key in ("instrument", "detector", "filter"))
+
+    @property
+    def wavelength(self) -> float:
+        return filter_wavelength(self.dataset.attrs["filter"], self.dataset.attrs["detector"])
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file to be exported: what it is made from, and how."""
+
+    name: str
+    kind: str
+    layers: tuple[_Layer, ...]
+    options: tuple[object, ...]
+    write: Callable[[Path], object]
+
+
+def export_place(
+    place: Place,
+    stores: Sequence[str],
+    folder: str | Path,
+    *,
+    formats: Sequence[str] = ("fits", "png"),
+    ctx: bool = False,
+    progress: Callable[[Exported], None] | None = None,
+) -> list[Exported]:
+    """Export all layers of one place.
+
+    Parameters
+    ----------
+    place : Place
+    stores : sequence of str
+        Groups of its layers.
+    folder : path
+        Where the files go; made when missing.
+    formats : sequence of {"fits", "png", "zarr"}
+        With ``png``, a colour picture is made of up to three layers too.
+    ctx : bool
+        Whether FITS files have a CTX extension.
+    progress : callable, optional
+        Called with each file.
+
+    Returns
+    -------
+    list of Exported
+        Empty where no layer has data in the place's window.
+
+    Raises
+    ------
+    StoreError
+        If a layer cannot be read or a file cannot be written.
+    """
+    layers = [layer for url in stores if (layer := _open(place, url)) is not None]
+    layers.sort(key=lambda layer: (layer.wavelength, layer.name))
+    stamps = Stamps(folder)
+    box = _box(place, layers, stamps) if layers else None
+    if box is None:
+        return []
+    corners = (box[0].start, box[0].stop, box[1].start, box[1].stop)
+    done = []
+    for file in _files(place, layers, box, formats, ctx):
+        tiles = [layer.tiles for layer in file.layers]
+        stamp = stamp_of(_version(), file.kind, tiles, corners, file.options)
+        stale = not stamps.fresh(file.name, stamp)
+        if stale:
+            stamps.write(file.name, stamp, file.write)
+        title = " + ".join(layer.name for layer in file.layers)
+        path = stamps.folder / file.name
+        done.append(Exported(path, file.kind, place.name, title, place.scale, stale))
+        if progress is not None:
+            progress(done[-1])
+    return done
+
+
+def count_files(layers: int, formats: Sequence[str]) -> int:
+    """Say how many files `export_place` makes of so many layers that have data."""
+    return layers * len(set(formats)) + ("png" in formats and layers > 1)
+
+
+def _open(place: Place, url: str) -> _Layer | None:
+    """Open a stored layer on the window of a place; None if it has no tile there."""
+    store = MosaicStore.open(url)
+    tiles = [
+        (index, digest)
+        for index, digest in sorted(store.manifest().planned.items())
+        if not (store.layout.tile_frame(index) & place.window).empty
+        and store.finished(index, digest)
+    ]
+    if not tiles:
+        return None
+    with warnings.catch_warnings():
+        # Other windows of the same array may be unfinished: that is not the caller's question.
+        warnings.simplefilter("ignore", UserWarning)
+        dataset = open_mosaic(url, place.window)
+    records = sorted(dataset.attrs["records"].values(), key=lambda e: (e.expstart, e.name))
+    outline = place.window.pad(1).footprint
+    exposures = tuple(e for e in records if e.footprint.overlaps(outline))
+    if not exposures:
+        return None
+    attrs = dataset.attrs
+    product = sky_cell_name(
+        place.cell.name if place.cell else "",
+        attrs["instrument"],
+        attrs["detector"],
+        attrs["filter"],
+        scale="coarse" if place.scale == "coarse" else "fine",
+        suffix="drc" if all(e.suffix == "flc" for e in exposures) else "drz",
+        prefix=None if place.cell else place.name,
+    )
+    return _Layer(dataset, exposures, product, stamp_of(tiles))
+
+
+def _box(place: Place, layers: Sequence[_Layer], stamps: Stamps) -> Box | None:
+    """Give the window to export: all of a frame of the user's, else where any layer has data."""
+    if place.cell is None:
+        return slice(0, place.window.shape[0]), slice(0, place.window.shape[1])
+    name = f"box of {place.name} {place.scale}"
+    stamp = stamp_of([layer.tiles for layer in layers], place.window.box)
+    known = stamps.value(name, stamp)
+    if known is not None:
+        y0, y1, x0, x1 = known
+        return slice(y0, y1), slice(x0, x1)
+    box = common_box(layer.dataset["wht"] for layer in layers)
+    if box is not None:
+        corners = [box[0].start, box[0].stop, box[1].start, box[1].stop]
+        stamps.remember(name, stamp, corners)
+    return box
+
+
+def _files(
+    place: Place, layers: Sequence[_Layer], box: Box, formats: Sequence[str], ctx: bool
+) -> Iterator[_File]:
+    for layer in layers:
+        yield from _files_of(place, layer, box, formats, ctx)
+    if "png" in formats and len(layers) > 1:
+        chosen = _three(layers)
+        prefix = None if place.cell and place.scale == "fine" else place.name
+        if place.cell and prefix:
+            prefix = f"hst_{place.name}_{place.scale}"
+        name = colour_name(place.name, [c.dataset.attrs["filter"] for c in chosen], prefix=prefix)
+        yield _File(name, "colour", chosen, (), lambda path: _write_colour(chosen, box, path))
+
+
+def _files_of(
+    place: Place, layer: _Layer, box: Box, formats: Sequence[str], ctx: bool
+) -> Iterator[_File]:
+    dataset = layer.dataset.isel(y=box[0], x=box[1])
+    name = layer.product
+
+    def write_fits(path: Path) -> object:
+        from hapdask.products.fits_export import write_fits
+
+        source = _header_source(place, layer)
+        return write_fits(dataset, path, header_source=source, ctx=ctx, overwrite=True)
+
+    def write_zarr(path: Path) -> object:
+        return dataset.hap.to_zarr(path, overwrite=True)
+
+    if "fits" in formats:
+        yield _File(name.fits, "fits", (layer,), (ctx,), write_fits)
+    if "png" in formats:
+        yield _File(name.png, "png", (layer,), (), lambda path: write_preview(dataset, path))
+    if "zarr" in formats:
+        yield _File(f"{name.stem}_{name.suffix}.zarr", "zarr", (layer,), (), write_zarr)
+
+
+def _three(layers: Sequence[_Layer]) -> tuple[_Layer, ...]:
+    """Choose the bluest, a middle one and the reddest of layers in order of wavelength."""
+    if len(layers) <= 3:
+        return tuple(layers)
+    return (layers[0], layers[len(layers) // 2], layers[-1])
+
+
+def _write_colour(layers: Sequence[_Layer], box: Box, path: Path) -> Path:
+    datasets = [layer.dataset.isel(y=box[0], x=box[1]) for layer in layers]
+    pictures = [
+        PictureLayer(dataset, dataset.hap.frame, layer.wavelength)
+        for dataset, layer in zip(datasets, layers, strict=True)
+    ]
+    return write_colour_preview(pictures, path)
+
+
+def _header_source(place: Place, layer: _Layer) -> Any:
+    from hapdask.products.headers import HeaderSource
+
+    attrs = layer.dataset.attrs
+    try:
+        parameters = Resolved(
+            DrizzleParameters(**attrs["parameters"]), dict(attrs["parameter_origin"])
+        )
+    except (KeyError, TypeError) as error:
+        raise StoreError(
+            f"{attrs['store']}: the parameters it was made with are damaged: {error} "
+            "(make it again)"
+        ) from error
+    return HeaderSource(
+        exposures=layer.exposures,
+        cell=place.cell.name if place.cell else "",
+        full_shape=place.window.shape,
+        parameters=parameters,
+    )
+
+
+def _version() -> str:
+    from hapdask import __version__
+
+    return __version__

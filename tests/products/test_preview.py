@@ -1,0 +1,215 @@
+"""Pictures: what is where, what is transparent, which colour, and how little memory."""
+
+import math
+import tracemalloc
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from hapdask.errors import StoreError
+from hapdask.products.preview import (
+    PictureLayer,
+    filter_wavelength,
+    shrink,
+    write_colour_preview,
+    write_preview,
+)
+from hapdask.sky.frame import Frame
+
+SHAPE = (1100, 1500)
+STAR = (900, 300)  # y, x: up and to the left in the picture
+
+
+def plane(shape, stars=(), *, sky=0.05, seed=1, sigma=4.0):
+    """Noise around a sky level, with stars of (y, x, flux)."""
+    image = np.random.default_rng(seed).normal(sky, 0.002, shape)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    for cy, cx, flux in stars:
+        image += flux * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * sigma**2))
+    return image.astype(np.float32)
+
+
+def mosaic(sci, wht=None, chunks=None):
+    wht = np.full(sci.shape, 500, np.float32) if wht is None else wht
+    arrays = {"sci": sci, "wht": wht}
+    if chunks:
+        arrays = {name: da.from_array(a, chunks=chunks) for name, a in arrays.items()}
+    return xr.Dataset({name: (("y", "x"), a) for name, a in arrays.items()})
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
+def frame(shape=SHAPE, scale=0.04):
+    return Frame.from_center(150.0, 2.0, scale, shape)
+
+
+@pytest.mark.parametrize("max_side", [2048, 500, 499, 37])
+@pytest.mark.parametrize("chunks", [None, (400, 401), (1100, 64)])
+def test_shrinking_is_the_weighted_mean(max_side, chunks):
+    rng = np.random.default_rng(3)
+    sci = rng.normal(1, 1, SHAPE).astype(np.float32)
+    wht = rng.uniform(0, 5, SHAPE).astype(np.float32)
+    wht[:, :700] = 0
+    sci[:, :650] = np.nan
+    sci[5, 800] = np.inf
+    image, step = shrink(mosaic(sci, wht, chunks), max_side)
+    assert step == math.ceil(1500 / max_side)
+    assert image.shape == tuple(-(-n // step) for n in SHAPE)
+    assert max(image.shape) <= max_side
+    for row, column in ((0, 0), (3, image.shape[1] - 1), (image.shape[0] - 1, image.shape[1] // 2)):
+        part = np.s_[row * step : (row + 1) * step, column * step : (column + 1) * step]
+        f, w = sci[part].astype(float), wht[part].astype(float)
+        use = np.isfinite(f) & (w > 0)
+        expected = (f[use] * w[use]).sum() / w[use].sum() if use.any() else np.nan
+        np.testing.assert_allclose(image[row, column], expected, rtol=1e-10)
+
+
+def test_grey_shows_up_up_and_nothing_as_nothing(tmp_path):
+    wht = np.full(SHAPE, 500, np.float32)
+    wht[:200] = 0
+    path = write_preview(mosaic(plane(SHAPE, [(*STAR, 1.0)]), wht), tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == [path]
+    picture = read(path)
+    assert picture.shape == (*SHAPE, 2)
+    grey, alpha = picture[..., 0], picture[..., 1]
+    assert (alpha[-200:] == 0).all()
+    assert (alpha[:-200] == 255).all()
+    row, column = np.unravel_index(np.argmax(grey), grey.shape)
+    assert (abs(row - (SHAPE[0] - 1 - STAR[0])) <= 12) & (abs(column - STAR[1]) <= 12)
+    assert grey.max() == 255
+    sky = grey[:-200][:, 600:]
+    assert 10 < np.median(sky) < 100  # dark but not black
+    assert 0.02 < np.mean(sky == 0) < 0.4  # noise is seen
+
+
+def test_large_mosaics_are_shrunk(tmp_path):
+    picture = read(write_preview(mosaic(plane(SHAPE)), tmp_path / "a.png", max_side=300))
+    assert picture.shape == (220, 300, 2)
+
+
+def test_colours_follow_wavelengths(tmp_path):
+    red, green, blue = (200, 1200), (600, 1200), (900, 1200)
+    layers = [
+        PictureLayer(mosaic(plane(SHAPE, [(*STAR, 1.0), (*own, 1.0)], seed=n)), frame(), wavelength)
+        for n, (own, wavelength) in enumerate([(green, 606.0), (red, 814.0), (blue, 475.0)])
+    ]
+    picture = read(write_colour_preview(layers, tmp_path / "a.png"))
+    assert picture.shape == (*SHAPE, 4)
+    for band, (y, x) in enumerate((red, green, blue)):
+        r_g_b = picture[SHAPE[0] - 1 - y, x, :3].astype(int)
+        assert np.argmax(r_g_b) == band
+        assert r_g_b[band] > 200
+        assert np.delete(r_g_b, band).max() < 60
+    white = picture[SHAPE[0] - 1 - STAR[0], STAR[1], :3].astype(int)
+    assert white.min() > 230
+    # the order in which layers are given does not matter
+    again = read(write_colour_preview(layers[::-1], tmp_path / "b.png"))
+    np.testing.assert_array_equal(picture, again)
+
+
+def test_layers_of_other_scales_fall_in_place(tmp_path):
+    fine = frame()
+    coarse = fine.pad(90).coarsen(3)
+    ra, dec = fine.pixel_to_sky(STAR[1], STAR[0])
+    x, y = coarse.sky_to_pixel(ra, dec)
+    layers = [
+        PictureLayer(mosaic(plane(SHAPE, [(*STAR, 1.0)])), fine, 475.0),
+        PictureLayer(mosaic(plane(coarse.shape, [(y, x, 1.0)], sigma=4 / 3)), coarse, 1600.0),
+    ]
+    picture = read(write_colour_preview(layers, tmp_path / "a.png", max_side=750)).astype(float)
+    assert picture.shape == (550, 750, 4)
+    assert (picture[..., 3] == 255).all()
+    rows, columns = np.mgrid[:550, :750]
+    for band in (0, 1, 2):
+        near = (abs(rows - 99) < 20) & (abs(columns - 150) < 20)
+        light = np.where(near & (picture[..., band] > 150), picture[..., band], 0)
+        row, column = (np.average(at, weights=light) for at in (rows, columns))
+        assert abs(2 * (549 - row) + 0.5 - STAR[0]) < 1.5
+        assert abs(2 * column + 0.5 - STAR[1]) < 1.5
+
+
+def test_where_a_layer_has_no_data_the_others_show_grey(tmp_path):
+    half = np.full(SHAPE, 500, np.float32)
+    half[:, 750:] = 0
+    none = half.copy()
+    none[:300] = 0
+    other = np.full(SHAPE, 500, np.float32)
+    other[:300] = 0
+    layers = [
+        PictureLayer(mosaic(plane(SHAPE, seed=1), none), frame(), 475.0),
+        PictureLayer(mosaic(plane(SHAPE, [(500, 1200, 1.0)], seed=2), other), frame(), 814.0),
+    ]
+    picture = read(write_colour_preview(layers, tmp_path / "a.png"))
+    assert (picture[-300:, :, 3] == 0).all()
+    assert (picture[:-300, :, 3] == 255).all()
+    star = picture[SHAPE[0] - 1 - 500, 1200, :3].astype(int)
+    assert star.min() > 200
+    assert star.max() - star.min() <= 2
+
+
+def test_one_layer_makes_a_grey_picture(tmp_path):
+    layer = PictureLayer(mosaic(plane(SHAPE, [(*STAR, 1.0)])), frame(), math.inf)
+    picture = read(write_colour_preview([layer], tmp_path / "a.png")).astype(int)
+    assert (picture[..., :3].max(axis=-1) == picture[..., :3].min(axis=-1)).all()
+
+
+@pytest.mark.parametrize(
+    "sci",
+    [
+        np.full((30, 40), np.nan, np.float32),
+        np.zeros((30, 40), np.float32),
+        np.full((30, 40), 7, np.float32),
+        np.ones((1, 1), np.float32),
+        np.eye(30, 40, dtype=np.float32) * 1e30,
+    ],
+)
+def test_odd_mosaics_make_pictures_too(sci, tmp_path):
+    path = write_preview(mosaic(sci), tmp_path / "a.png")
+    assert read(path).shape == (*sci.shape, 2)
+    assert (read(path)[..., 1] == 255).all() == bool(np.isfinite(sci).all())
+    layers = [PictureLayer(mosaic(sci), frame(sci.shape), w) for w in (1.0, 2.0, 3.0)]
+    assert read(write_colour_preview(layers, path)).shape == (*sci.shape, 4)
+
+
+def test_a_whole_mosaic_is_never_in_memory(tmp_path):
+    lazy = da.random.default_rng(1).normal(0, 1, (6000, 6000), chunks=500).astype("f4")
+    dataset = xr.Dataset({"sci": (("y", "x"), lazy), "wht": (("y", "x"), abs(lazy) + 1)})
+    tracemalloc.start()
+    with dask.config.set(scheduler="synchronous"):
+        shrink(dataset, 200)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6000 * 6000 * 4  # less than one of the two planes
+
+
+@pytest.mark.parametrize(
+    ("name", "detector", "wavelength"),
+    [
+        ("f475w", "uvis", 475.0),
+        ("F850LP", "WFC", 850.0),
+        ("f098m", "ir", 980.0),
+        ("f160w", "ir", 1600.0),
+        ("f606w-pol0v", "wfc", 606.0),
+        ("pol60uv-f435w", "wfc", 435.0),
+        ("f1042m", "pc", 1042.0),
+        ("clear", "sbc", math.inf),
+    ],
+)
+def test_wavelengths_of_filters(name, detector, wavelength):
+    assert filter_wavelength(name, detector) == wavelength
+
+
+def test_what_fails(tmp_path):
+    layer = PictureLayer(mosaic(plane((30, 40))), frame((30, 40)), 1.0)
+    for layers in ([], [layer] * 4):
+        with pytest.raises(StoreError, match="1 to 3 layers"):
+            write_colour_preview(layers, tmp_path / "a.png")
+    with pytest.raises(StoreError, match="missing"):
+        write_preview(layer.dataset, tmp_path / "missing" / "a.png")
+    assert list(tmp_path.iterdir()) == []
