@@ -54,10 +54,12 @@ class Figure:
         return f"{measured} {asked:<12} {verdict:<7}{self.note}".rstrip()
 
 
-def show(title: str, figures: Sequence[Figure]) -> None:
+def show(title: str, figures: Sequence[Figure], *, quick: bool = False) -> None:
     """Print figures as a table, with the machine and its load."""
     load = os.getloadavg()[0]
     print(f"\n{title}")
+    if quick:
+        print("quick: a small case, its figures say nothing about the gates")
     print(f"{platform.machine()}, {os.cpu_count()} processors, load {load:.1f}")
     if load > 1.5:
         print("the machine is loaded: trust accuracies, counts and ratios, not times")
@@ -74,6 +76,22 @@ def make_parser(doc: str | None) -> ArgumentParser:
         "--quick", action="store_true", help="a small case in seconds: shows that it runs"
     )
     return parser
+
+
+def keep_memory() -> None:
+    """Let malloc keep what is freed (glibc only), for the rest of this process.
+
+    Otherwise each trial's arrays are new memory, which a virtual machine may take from its host
+    page by page, at half a gigabyte a second: that would be timed instead of the kernels.
+    """
+    import ctypes
+
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

@@ -6,6 +6,7 @@ Stores, Datasets, FITS exports and the documentation all read this table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Variable:
     meaning: str
 
     @property
-    def shuffle(self) -> str:
+    def shuffle(self) -> Literal["bitshuffle", "shuffle"]:
         """Filter before compression: bits for noise, bytes (half the time) for all else."""
         return "bitshuffle" if self.name in ("sci", "wht") else "shuffle"
 

@@ -1,6 +1,6 @@
 """From a tile's sums to its planes.
 
-Where any clean pixel contributed, the clean sums are published; elsewhere the doubtful ones.
+Where any clean pixel contributed, the clean sums are published; elsewhere those of the reserve.
 Source of ``err`` and ``noise_ratio``: science.md "Weights and errors" (the propagated variance of
 one pixel, and the rms of sums over large boxes relative to it).
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.kernels.jit import inline, kernel
-from hapdask.kernels.sums import Layer
+from hapdask.kernels.sums import Layer, Reserve
 
 #: Number of each plane that is a function of the sums of one pixel.
 _SCI, _WHT, _ERR, _NOISE_RATIO, _EPOCH = range(5)
@@ -24,7 +24,7 @@ def plane_of_sums(
     name: str,
     inputs: NDArray[np.int32],
     clean: Layer,
-    doubtful: Layer,
+    reserve: Reserve,
     border: int,
     out: NDArray[np.floating],
 ) -> None:
@@ -35,13 +35,14 @@ def plane_of_sums(
     name : str
     inputs : ndarray of int32, shape (ny, nx)
         From `published_inputs`.
-    clean, doubtful : Layer
+    clean : Layer
+    reserve : Reserve
     border : int
         Width of the border that the layers have around the tile.
     out : ndarray of float32 or float64, shape (ny, nx)
         Receives the plane; NaN (0 for wht) where nothing contributed.
     """
-    _fill(_NUMBERS[name], inputs, clean, doubtful, border, out)
+    _fill(_NUMBERS[name], inputs, clean, reserve, border, out)
 
 
 @inline
@@ -64,14 +65,14 @@ def _fill(
     number: int,
     inputs: NDArray[np.int32],
     clean: Layer,
-    doubtful: Layer,
+    reserve: Reserve,
     border: int,
     out: NDArray[np.floating],
 ) -> None:
     noise, times = number in (_ERR, _NOISE_RATIO), number == _EPOCH
     empty = 0.0 if number == _WHT else np.nan
     good, good_epoch = clean.sums, clean.epoch
-    poor, poor_epoch = doubtful.sums, doubtful.epoch
+    slot, poor, poor_epoch = reserve.slot, reserve.sums, reserve.epoch
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         for x in range(np.uint64(out.shape[1])):
@@ -87,18 +88,19 @@ def _fill(
                 if times:
                     epoch = good_epoch[j, i]
             else:
-                value, weight = poor[j, i, np.uint64(0)], poor[j, i, np.uint64(1)]
+                s = np.uint64(slot[j, i])
+                value, weight = poor[s, np.uint64(0)], poor[s, np.uint64(1)]
                 if noise:
-                    pooled, single = poor[j, i, np.uint64(2)], poor[j, i, np.uint64(3)]
+                    pooled, single = poor[s, np.uint64(2)], poor[s, np.uint64(3)]
                 if times:
-                    epoch = poor_epoch[j, i]
+                    epoch = poor_epoch[s]
             out[y, x] = _value(number, value, weight, pooled, single, epoch)
 
 
 @kernel
 def published_inputs(
     clean: Layer,
-    doubtful: Layer,
+    reserve: Reserve,
     reached: NDArray[np.int64],
     border: int,
     out: NDArray[np.int32],
@@ -107,7 +109,8 @@ def published_inputs(
 
     Parameters
     ----------
-    clean, doubtful : Layer
+    clean : Layer
+    reserve : Reserve
     reached : ndarray of int64, shape (rows of the layers, 2)
         Columns of each row that any chip can have reached: first, and the one after the last.
     border : int
@@ -115,45 +118,43 @@ def published_inputs(
     out : ndarray of int32, shape (ny, nx)
         Zeros on entry.
     """
-    good, poor = clean.inputs, doubtful.inputs
+    good, slot, poor = clean.inputs, reserve.slot, reserve.inputs
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         first = max(reached[j, 0], border)
         last = min(reached[j, 1], border + out.shape[1])
         for i in range(np.uint64(first), np.uint64(max(first, last))):
             found = good[j, i]
-            out[y, i - np.uint64(border)] = found if found else poor[j, i]
+            out[y, i - np.uint64(border)] = found if found else poor[np.uint64(slot[j, i])]
 
 
 @kernel
 def published_quality(
     inputs: NDArray[np.int32],
     clean: Layer,
-    quality: NDArray[np.uint16],
+    reserve: Reserve,
     border: int,
     out: NDArray[np.uint16],
 ) -> None:
     """Fill in the doubtful flags of the pixels used, 0 where clean ones were: shape (ny, nx)."""
-    good = clean.inputs
+    good, slot, flags = clean.inputs, reserve.slot, reserve.flags
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         for x in range(np.uint64(out.shape[1])):
             i = x + np.uint64(border)
             used = inputs[y, x] != 0 and good[j, i] == 0
-            out[y, x] = quality[j, i] if used else np.uint16(0)
+            out[y, x] = flags[np.uint64(slot[j, i])] if used else np.uint16(0)
 
 
 @kernel
 def mark(inputs: NDArray[np.int32], used: NDArray[np.bool_]) -> None:
-    """Mark the sets that occur in a plane of set numbers."""
-    for y in range(np.uint64(inputs.shape[0])):
-        for x in range(np.uint64(inputs.shape[1])):
-            used[np.uint64(inputs[y, x])] = True
+    """Mark the sets that occur in a flat array of set numbers."""
+    for k in range(np.uint64(inputs.size)):
+        used[np.uint64(inputs[k])] = True
 
 
 @kernel
 def relabel(inputs: NDArray[np.int32], number: NDArray[np.int32]) -> None:
-    """Give every set of a plane its new number."""
-    for y in range(np.uint64(inputs.shape[0])):
-        for x in range(np.uint64(inputs.shape[1])):
-            inputs[y, x] = number[np.uint64(inputs[y, x])]
+    """Give every set in a flat array its new number."""
+    for k in range(np.uint64(inputs.size)):
+        inputs[k] = number[np.uint64(inputs[k])]

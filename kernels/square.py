@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hapdask.kernels.areas import ROW, Length, drop_areas, drop_edges, drop_integrals, make_buffers
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import Chain, PixelMap, make_pixel_map, map_point, map_row
-from hapdask.kernels.sums import Layer
+from hapdask.kernels.sums import Layer, Reserve, with_room
 
 #: Detector pixels (rows, columns) of a block, the unit that is visited or skipped.
 BLOCK = (64, ROW)
@@ -193,9 +193,8 @@ def drizzle_chip(
     pixfrac: float,
     origin: tuple[int, int],
     clean: Layer,
-    doubtful: Layer,
-    quality: NDArray[np.uint16],
-) -> NDArray[np.int64]:
+    reserve: Reserve,
+) -> Reserve:
     """Add a chip's pixels to a tile's sums.
 
     Parameters
@@ -207,21 +206,20 @@ def drizzle_chip(
     pixfrac : float
         In (0, 1].
     origin : tuple of int
-        Root-grid row and column of element [0, 0] of the layers' arrays.
-    clean, doubtful : Layer
-        Receive pixels without and with doubtful flags.
-    quality : ndarray of uint16, shape as the layers
-        Receives the flags of doubtful pixels wherever they overlap.
+        Root-grid row and column of element [0, 0] of the layer's arrays.
+    clean : Layer
+        Receives pixels without doubtful flags.
+    reserve : Reserve
+        Receives the others, where there is nothing clean yet; must not be used afterwards.
 
     Returns
     -------
-    ndarray of int64, shape (m, 2)
-        Array positions (y, x) of the patches that doubtful pixels were added to.
+    Reserve
+        The reserve with what was added.
     """
     patch = geometry.patch
-    edges, integrals, areas, base = make_buffers(patch)
-    hits = np.empty((int(np.count_nonzero(pixels.doubt)), 2), dtype=np.int64)
-    n = _drizzle_blocks(
+    reserve = with_room(reserve, int(np.count_nonzero(pixels.doubt)) * patch * patch)
+    _drizzle_blocks(
         geometry.pixel_map,
         geometry.shape,
         blocks,
@@ -229,14 +227,12 @@ def drizzle_chip(
         pixfrac,
         tuple(range(patch)),
         tuple(range(patch + 1)),
-        (edges, integrals, areas, base),
+        make_buffers(patch),
         origin,
         clean.sums,
-        doubtful.sums,
-        quality,
-        hits,
+        reserve,
     )
-    return hits[:n]
+    return reserve
 
 
 @kernel
@@ -251,14 +247,11 @@ def _drizzle_blocks(
     buffers: tuple[NDArray[Any], ...],
     origin: tuple[int, int],
     clean: NDArray[np.float64],
-    doubtful: NDArray[np.float64],
-    quality: NDArray[np.uint16],
-    hits: NDArray[np.int64],
-) -> int:
+    reserve: Reserve,
+) -> None:
     edges, integrals, areas, base = buffers
     corners = np.empty((6, ROW + 1))
     values = np.empty((3, ROW))
-    n_hits = 0
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], shape[0] - row0), min(BLOCK[1], shape[1] - col0)
@@ -277,10 +270,9 @@ def _drizzle_blocks(
             doubt = pixels.doubt[line, col0 : col0 + n]
             n_doubtful = _row_values(pixels, line, col0, n, values)
             drops = (areas, base, weight, doubt, values)
-            _add_row(n, patch, drops, origin, False, clean, quality, hits, 0)
+            _add_row(n, patch, drops, origin, clean)
             if n_doubtful:
-                n_hits = _add_row(n, patch, drops, origin, True, doubtful, quality, hits, n_hits)
-    return n_hits
+                _add_doubtful_row(n, patch, drops, origin, clean, reserve)
 
 
 @kernel
@@ -312,19 +304,15 @@ def _add_row(
     patch: Length,
     drops: tuple[NDArray[Any], ...],
     origin: tuple[int, int],
-    doubtful: bool,
     sums: NDArray[np.float64],
-    quality: NDArray[np.uint16],
-    hits: NDArray[np.int64],
-    n_hits: int,
-) -> int:
-    """Add the clean or the doubtful drops of a row to the sums; note and list the latter."""
+) -> None:
+    """Add the clean drops of a row to the sums."""
     areas, base, weight, doubt, values = drops
     flux, plain, spread = values[0], values[1], values[2]
     last_y, last_x = sums.shape[0] - len(patch), sums.shape[1] - len(patch)
     size = np.uint64(len(patch))
     for k in range(np.uint64(n)):
-        if weight[k] == 0.0 or (doubt[k] != 0) != doubtful:
+        if weight[k] == 0.0 or doubt[k] != 0:
             continue
         x0, y0 = base[k] - origin[1], base[np.uint64(ROW) + k] - origin[0]
         if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
@@ -341,9 +329,43 @@ def _add_row(
                     part = area * u
                     sums[y, x, np.uint64(2)] += part
                     sums[y, x, np.uint64(3)] += area * part
-                if doubtful and area > 0.0:
-                    quality[y, x] |= doubt[k]
-        if doubtful:
-            hits[n_hits, 0], hits[n_hits, 1] = y0, x0
-            n_hits += 1
-    return n_hits
+
+
+@kernel
+def _add_doubtful_row(
+    n: int,
+    patch: Length,
+    drops: tuple[NDArray[Any], ...],
+    origin: tuple[int, int],
+    clean: NDArray[np.float64],
+    reserve: Reserve,
+) -> None:
+    """Add the doubtful drops of a row to the reserve, where there is nothing clean yet."""
+    areas, base, weight, doubt, values = drops
+    slot, home, sums, used = reserve.slot, reserve.home, reserve.sums, reserve.used
+    flags = reserve.flags
+    last_y, last_x = slot.shape[0] - len(patch), slot.shape[1] - len(patch)
+    for k in range(n):
+        if weight[k] == 0.0 or doubt[k] == 0:
+            continue
+        x0, y0 = base[k] - origin[1], base[ROW + k] - origin[0]
+        if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
+            continue
+        for r in range(len(patch)):
+            for c in range(len(patch)):
+                area = areas[(r * len(patch) + c) * ROW + k]
+                y, x = y0 + r, x0 + c
+                if area == 0.0 or clean[y, x, 1] > 0.0:
+                    continue
+                if slot[y, x] == 0:
+                    slot[y, x] = used[0]
+                    home[used[0]] = y * slot.shape[1] + x
+                    used[0] += 1
+                s = slot[y, x]
+                flags[s] |= doubt[k]
+                sums[s, 0] += area * values[0, k]
+                sums[s, 1] += area * values[1, k]
+                if sums.shape[1] == 4:
+                    part = area * values[2, k]
+                    sums[s, 2] += part
+                    sums[s, 3] += area * part

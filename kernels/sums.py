@@ -1,11 +1,12 @@
-"""The sums of a tile: what is accumulated per output pixel, and how planes come out of it.
+"""The sums of a tile: what is accumulated per output pixel.
 
-A `Layer` holds the sums of one class of detector pixels (clean, or doubtful); a tile has two.
-After each chip `fold` notes which output pixels it reached: an input is named for a pixel where it
-changed the pixel's weight.  Every pixel points to the set of its inputs in a table kept by the
-caller; a chip turns a set into at most one new one.
+A `Layer` holds the sums over clean detector pixels; a `Reserve` those over doubtful ones, only for
+output pixels that had no clean one when they came.  After each chip `fold_layer` and
+`fold_reserve` note which output pixels it reached: an input is named for a pixel where it changed
+the pixel's weight.  Every pixel points to the set of its inputs in a table kept by the caller; a
+chip turns a set into at most one new one.
 
-Lives here: bookkeeping per output pixel.  Not here: geometry, names of exposures.
+Lives here: bookkeeping per output pixel.  Not here: geometry, names of exposures, planes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hapdask.kernels.jit import kernel
 
 
 class Layer(NamedTuple):
-    """Sums over one class of detector pixels, with a border around the tile.
+    """Sums over clean detector pixels, with a border around the tile.
 
     Attributes
     ----------
@@ -50,10 +51,67 @@ def make_layer(shape: tuple[int, int], *, every_plane: bool) -> Layer:
     )
 
 
+class Reserve(NamedTuple):
+    """Sums over doubtful detector pixels, in slots for the output pixels that need them.
+
+    Attributes
+    ----------
+    slot : ndarray of int32, shape (ny, nx)
+        Slot of each pixel of the layer's arrays; 0 for none.
+    home : ndarray of int64, shape (slots,)
+        Flat position of the pixel of each slot; slot 0 is not used.
+    sums : ndarray of float64, shape (slots, 2 or 4)
+    seen, epoch, inputs : as in `Layer`, shape (slots,)
+    flags : ndarray of uint16, shape (slots,)
+        OR of the doubtful flags of the detector pixels.
+    used : ndarray of int64, shape (1,)
+        Number of slots in use, slot 0 counted.
+    """
+
+    slot: NDArray[np.int32]
+    home: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    epoch: NDArray[np.float64]
+    inputs: NDArray[np.int32]
+    flags: NDArray[np.uint16]
+    used: NDArray[np.int64]
+
+
+def make_reserve(shape: tuple[int, int], *, every_plane: bool) -> Reserve:
+    """Make an empty reserve for a layer of ``shape``, without room; see `with_room`."""
+    return Reserve(
+        np.zeros(shape, np.int32),
+        np.zeros(1, np.int64),
+        np.zeros((1, 4 if every_plane else 2)),
+        np.zeros(1),
+        np.zeros(1 if every_plane else 0),
+        np.zeros(1, np.int32),
+        np.zeros(1, np.uint16),
+        np.ones(1, np.int64),
+    )
+
+
+def with_room(reserve: Reserve, more: int) -> Reserve:
+    """Give a reserve room for ``more`` slots; its arrays must not be used any more."""
+    needed = min(int(reserve.used[0]) + more, reserve.slot.size + 1)
+    have = reserve.seen.size
+    if needed <= have:
+        return reserve
+    size = max(needed, min(2 * have, reserve.slot.size + 1))
+    grown = {}
+    for name in ("home", "sums", "seen", "epoch", "inputs", "flags"):
+        old = getattr(reserve, name)
+        if old.size:
+            new = np.zeros((size, *old.shape[1:]), old.dtype)
+            new[:have] = old
+            grown[name] = new
+    return reserve._replace(**grown)
+
+
 @kernel
-def fold(
+def fold_layer(
     layer: Layer,
-    better: NDArray[np.int32],
     spans: NDArray[np.int64],
     time: float,
     successor: NDArray[np.int32],
@@ -65,9 +123,6 @@ def fold(
     Parameters
     ----------
     layer : Layer
-    better : ndarray of int32, shape (ny, nx) or (0, 0)
-        ``inputs`` of a layer that is published where it has any: there nothing is noted in this
-        one, which keeps the sets few.
     spans : ndarray of int64, shape (n, 3)
         Row, first column, last column (excluded), as positions in the layer's arrays.
     time : float
@@ -89,7 +144,7 @@ def fold(
         y = np.uint64(spans[s, 0])
         for x in range(np.uint64(spans[s, 1]), np.uint64(spans[s, 2])):
             weight, before = sums[y, x, np.uint64(1)], seen[y, x]
-            if weight > before and (better.size == 0 or better[y, x] == 0):
+            if weight > before:
                 seen[y, x] = weight
                 if epoch.size:
                     epoch[y, x] += (weight - before) * time
@@ -101,6 +156,43 @@ def fold(
                     parent[np.uint64(n_sets)] = inputs[y, x]
                     n_sets += 1
                 inputs[y, x] = following
+    return n_sets
+
+
+@kernel
+def fold_reserve(
+    reserve: Reserve,
+    clean: NDArray[np.int32],
+    time: float,
+    successor: NDArray[np.int32],
+    parent: NDArray[np.int32],
+    n_sets: int,
+) -> int:
+    """As `fold_layer`, for all slots of a reserve whose pixel has no clean input by now.
+
+    Parameters
+    ----------
+    reserve : Reserve
+    clean : ndarray of int32, shape (pixels,)
+        ``inputs`` of the layer, flat.
+    time, successor, parent, n_sets : as for `fold_layer`
+    """
+    weights, seen, epoch, inputs = reserve.sums, reserve.seen, reserve.epoch, reserve.inputs
+    home = reserve.home
+    for s in range(np.uint64(1), np.uint64(reserve.used[0])):
+        weight, before = weights[s, np.uint64(1)], seen[s]
+        if weight > before and clean[np.uint64(home[s])] == 0:
+            seen[s] = weight
+            if epoch.size:
+                epoch[s] += (weight - before) * time
+            here = np.uint64(inputs[s])
+            following = successor[here]
+            if following < 0:
+                following = np.int32(n_sets)
+                successor[here] = following
+                parent[np.uint64(n_sets)] = inputs[s]
+                n_sets += 1
+            inputs[s] = following
     return n_sets
 
 
@@ -134,10 +226,3 @@ def spans_of_blocks(
             spans[y, 2] = max(spans[y, 2], x1)
     for y in range(spans.shape[0]):
         spans[y, 1] = min(spans[y, 1], spans[y, 2])
-
-
-def spans_of_hits(hits: NDArray[np.int64], patch: int) -> NDArray[np.int64]:
-    """Spans of the patches of ``patch`` pixels that start at ``hits`` (y, x)."""
-    rows = hits[:, :1] + np.arange(patch)
-    first = np.repeat(hits[:, 1], patch)
-    return np.stack([rows.ravel(), first, first + patch], axis=1)

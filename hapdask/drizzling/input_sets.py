@@ -106,16 +106,17 @@ class InputSets:
     def fold(
         self,
         facts: InputFacts,
-        clean: tuple[sums.Layer, NDArray[np.int64]],
-        doubtful: tuple[sums.Layer, NDArray[np.int64]],
+        clean: sums.Layer,
+        reserve: sums.Reserve,
+        spans: NDArray[np.int64],
     ) -> None:
-        """Note one input in the given spans of the two layers of a tile."""
-        n = used = self._sets.size
+        """Note one input; ``spans`` are all pixels of the layer that it can have reached."""
+        n = self._sets.size
         successor = np.full(2 * n, -1, np.int32)
         parent = np.empty(2 * n, np.int32)
-        nothing = np.zeros((0, 0), np.int32)
-        for (layer, spans), better in ((clean, nothing), (doubtful, clean[0].inputs)):
-            used = sums.fold(layer, better, spans, facts.mid_mjd, successor, parent, used)
+        used = sums.fold_layer(clean, spans, facts.mid_mjd, successor, parent, n)
+        flat = clean.inputs.ravel()
+        used = sums.fold_reserve(reserve, flat, facts.mid_mjd, successor, parent, used)
         if not self.inputs or self.inputs[-1].name != facts.name:
             self._exposures += 1
         self.inputs.append(facts)
@@ -124,7 +125,7 @@ class InputSets:
         grown = sets.take(parent[n:used].astype(np.int64))
         self._sets = sets + grown.with_input(facts, number, self._exposures)
         if used > self._full:
-            self._prune(clean[0].inputs, doubtful[0].inputs)
+            self._prune(flat, reserve.inputs)
 
     def _prune(self, *numbers: NDArray[np.int32]) -> None:
         """Drop the sets that no pixel has any more, and number the others anew."""
@@ -152,7 +153,7 @@ class InputSets:
             If two of the sets have one key: odds of some 1e-13 for 1000 sets.
         """
         wanted = np.zeros(self._sets.size, bool)
-        planes.mark(used, wanted)
+        planes.mark(used.ravel(), wanted)
         wanted[0] = False
         sets = self._sets.take(np.flatnonzero(wanted))
         order = np.argsort(sets.ctx)

@@ -31,8 +31,8 @@ TILE = 2048
 #: Rough cost of one detector pixel and of one output pixel, seconds on one core; for plans only.
 _SECONDS_PER_INPUT = 5e-8
 _SECONDS_PER_OUTPUT = 2e-7
-#: Sums per output pixel: two classes of four sums, weight seen, epoch, set; and quality.
-_SUM_BYTES = 2 * (4 * 8 + 8 + 8 + 4) + 2
+#: Sums per output pixel: four sums, weight seen, epoch, set, slot; and a fifth as much in reserve.
+_SUM_BYTES = 4 * 8 + 8 + 8 + 4 + 4 + 14
 #: Bytes held per detector pixel while a chip is drizzled: SCI, ERR, DQ, weight, doubt.
 _INPUT_BYTES = 4 + 4 + 2 + 4 + 2
 

@@ -43,9 +43,7 @@ class TileSums:
         shape = (frame.shape[0] + 2 * border, frame.shape[1] + 2 * border)
         every_plane = not set(variables) <= set(BASIC) | {"nexp", "exptime"}
         self._clean = sums.make_layer(shape, every_plane=every_plane)
-        # Zeros take no memory until something is added.
-        self._doubtful = sums.make_layer(shape, every_plane=every_plane)
-        self._quality = np.zeros(shape, np.uint16)
+        self._reserve = sums.make_reserve(shape, every_plane=every_plane)
         self._inputs = InputSets()
         self._sets: NDArray[np.int32] | None = None
         self._reached = np.tile(np.array([shape[1], 0], np.int64), (shape[0], 1))
@@ -70,15 +68,13 @@ class TileSums:
         facts: InputFacts,
     ) -> None:
         """Drizzle some blocks of a chip and note it as an input."""
-        hits = square.drizzle_chip(
-            geometry, blocks, pixels, pixfrac, self.origin, self._clean, self._doubtful,
-            self._quality,
-        )  # fmt: skip
-        ny, nx = self._quality.shape
+        self._reserve = square.drizzle_chip(
+            geometry, blocks, pixels, pixfrac, self.origin, self._clean, self._reserve
+        )
+        ny, nx = self._clean.inputs.shape
         spans = np.empty((ny, 3), np.int64)
         sums.spans_of_blocks(reach.bounds, blocks, self.origin, nx, spans)
-        doubtful = sums.spans_of_hits(hits, geometry.patch)
-        self._inputs.fold(facts, (self._clean, spans), (self._doubtful, doubtful))
+        self._inputs.fold(facts, self._clean, self._reserve, spans)
         np.minimum(self._reached[:, 0], spans[:, 1], out=self._reached[:, 0])
         np.maximum(self._reached[:, 1], spans[:, 2], out=self._reached[:, 1])
         self._sets = None
@@ -89,7 +85,7 @@ class TileSums:
         if self._sets is None:
             self._sets = np.zeros(self.frame.shape, np.int32)
             plane_kernels.published_inputs(
-                self._clean, self._doubtful, self._reached, self.border, self._sets
+                self._clean, self._reserve, self._reached, self.border, self._sets
             )
         return self._sets
 
@@ -102,15 +98,18 @@ class TileSums:
         """Compute one variable of `hapdask.schema`, shape of the frame."""
         if name not in self.variables:
             raise KeyError(f"{name} is not among {', '.join(self.variables)}")
+        return self._plane(name)
+
+    def _plane(self, name: str) -> NDArray[np.generic]:
         if name in _OF_SUMS or name == "quality":
             out = np.empty(self.frame.shape, VARIABLES[name].dtype)
             if name == "quality":
                 plane_kernels.published_quality(
-                    self.sets, self._clean, self._quality, self.border, out
+                    self.sets, self._clean, self._reserve, self.border, out
                 )
             else:
                 plane_kernels.plane_of_sums(
-                    name, self.sets, self._clean, self._doubtful, self.border, out
+                    name, self.sets, self._clean, self._reserve, self.border, out
                 )
             return out
         table = self._inputs.table(name).astype(VARIABLES[name].dtype)
@@ -120,9 +119,9 @@ class TileSums:
     def statistics(self) -> dict[str, float]:
         """Figures of the tile for its receipt: covered pixels, mean weight, deepest pixel."""
         covered = int(np.count_nonzero(self.sets))
-        weight, depth = self.plane("wht"), self._inputs.table("nexp")
+        weight, depth = self._plane("wht"), self._inputs.table("nexp")
         used = np.zeros(depth.size, bool)
-        plane_kernels.mark(self.sets, used)
+        plane_kernels.mark(self.sets.ravel(), used)
         return {
             "covered": covered,
             "mean_wht": float(weight.sum(dtype=np.float64)) / covered if covered else 0.0,

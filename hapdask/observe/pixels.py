@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.errors import InputError
-from hapdask.observe.dq import COSMIC_RAY
 from hapdask.observe.fits import decode
 from hapdask.observe.masks import read_mask_rows
 from hapdask.observe.parts import ChipRecord, FileIdentity, PixelSource
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import ByteSource, open_source
 
-#: DQ bit set where a mask says bad.
-MASKED = COSMIC_RAY
+#: DQ bit set where a mask says bad: AstroDrizzle's bit for cosmic rays.
+MASKED = 4096
 
 Rows = tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.uint16] | None]
 

@@ -97,7 +97,8 @@ def create_arrays(
     for spec in specs:
         if spec.name in group:
             continue
-        shuffle = VARIABLES[spec.name].shuffle if spec.name in VARIABLES else "shuffle"
+        variable = VARIABLES.get(spec.name)
+        shuffle = variable.shuffle if variable else "shuffle"
         codec = BloscCodec(cname="lz4", clevel=5, shuffle=shuffle)
         group.create_array(
             spec.name, shape=shape, chunks=(chunk, chunk), dtype=spec.dtype,

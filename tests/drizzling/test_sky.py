@@ -1,0 +1,72 @@
+"""Sky levels: measured, from the header, or none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.sky import measure_sky, set_sky
+from hapdask.errors import InputError
+
+LEVELS = (52.0, 47.0)
+
+
+@pytest.fixture
+def record(expose, fields):
+    """Two chips of different levels, with stars, and flagged pixels that are far off."""
+    levels = iter(LEVELS)
+
+    def fill(rng, shape):
+        level = next(levels)
+        sci = rng.normal(level, 5.0, shape)
+        sci[rng.random(shape) < 0.02] += 800.0
+        dq = np.where(rng.random(shape) < 0.3, rng.choice([16, 4096, 4], shape), 0)
+        sci[dq > 0] = 1e4
+        sci[3, :50] = np.nan
+        clean = fields.clean(rng, shape)
+        return replace(clean, sci=sci.astype(np.float32), dq=dq.astype(np.int16))
+
+    return expose("ia0a01aaq", shape=(300, 400), fill=fill)
+
+
+def test_the_lowest_surface_brightness_serves_all_chips(record):
+    measured = [measure_sky(record, chip, DrizzleParameters()) for chip in record.chips]
+    np.testing.assert_allclose(measured, LEVELS, atol=0.15)
+    after = set_sky(record, DrizzleParameters())
+    assert [c.sky for c in after.chips] == pytest.approx([min(measured)] * 2, abs=1e-6)
+    # Chips of unlike pixels have one brightness, not one level.
+    first, second = record.chips
+    unlike = replace(record, chips=(first, replace(second, idcscale=2 * second.idcscale)))
+    skies = [c.sky for c in set_sky(unlike, DrizzleParameters()).chips]
+    assert skies[1] == pytest.approx(4 * skies[0], abs=1e-5)
+
+
+def test_flags_that_are_good_are_measured(record):
+    level = measure_sky(record, record.chips[0], DrizzleParameters(good_bits=None))
+    assert level > LEVELS[0] + 0.5
+
+
+def test_header_and_none(record):
+    assert [c.sky for c in set_sky(record, DrizzleParameters(sky="none")).chips] == [0.0, 0.0]
+    told = replace(
+        record,
+        chips=tuple(replace(c, keywords=(("MDRIZSKY", 10.5 * c.extver),)) for c in record.chips),
+    )
+    assert [c.sky for c in set_sky(told, DrizzleParameters(sky="header")).chips] == [10.5, 21.0]
+    assert [c.sky for c in set_sky(record, DrizzleParameters(sky="header")).chips] == [0.0, 0.0]
+
+
+def test_a_chip_without_a_clean_pixel(expose, fields, caplog):
+    def flagged(rng, shape):
+        return replace(fields.clean(rng, shape), dq=np.full(shape, 4, np.int16))
+
+    record = expose("ia0a01aaq", shape=(50, 60), fill=flagged)
+    assert np.isnan(measure_sky(record, record.chips[0], DrizzleParameters()))
+    assert [c.sky for c in set_sky(record, DrizzleParameters()).chips] == [0.0, 0.0]
+    assert "no pixel left" in caplog.text
+
+
+def test_pixels_that_cannot_be_read(record):
+    with pytest.raises(InputError):
+        set_sky(replace(record, url=record.url + ".gone"), DrizzleParameters())
