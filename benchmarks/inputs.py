@@ -14,7 +14,7 @@ from pathlib import Path
 
 import hapdask as hd
 from hapdask.config import DrizzleParameters, load_parameters
-from hapdask.drizzling.plan import Layer, Plan, make_plan
+from hapdask.drizzling.plan import TILE, Layer, Plan, make_plan
 from hapdask.drizzling.sky import set_sky
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
@@ -118,14 +118,15 @@ def _moved(record: ExposureRecord, k: int, shift: tuple[float, float]) -> Exposu
     )
 
 
-def make_job(records: Iterable[ExposureRecord], window: Frame) -> Job:
-    """Plan the fine layer of some records on a window of the cell, as the recipe does."""
+def make_job(records: Iterable[ExposureRecord], window: Frame, *, quick: bool) -> Job:
+    """Plan the fine layer of some records on a window of the cell; small tiles if quick."""
     exposures = list(records)
     first = exposures[0]
     resolved = load_parameters(first.instrument, first.detector, len(exposures))
     layer = Layer.of(first)
     whole = Place.of_cell(cell(), "fine")
-    plan: Plan = make_plan(exposures, window, layer, resolved.parameters, whole_tiles=True)
+    tile = 512 if quick else TILE
+    plan = make_plan(exposures, window, layer, resolved.parameters, tile=tile, whole_tiles=True)
     return Job(replace(whole, window=window), layer, plan, resolved)
 
 

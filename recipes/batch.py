@@ -122,9 +122,10 @@ def plan_batch(
     Raises
     ------
     PlanError
-        Where no exposure can be used, or none touches what was asked for.
+        Where no exposure can be used, or none touches what was asked for; with ``strict``,
+        where any input must be left out.
     InputError
-        With ``strict``, where an input must be left out.
+        With ``strict``, where pixels cannot be read.
     StoreError
         If ``out`` cannot be written.
     """
@@ -139,7 +140,9 @@ def plan_batch(
         jobs = _plan(prepared, request, left_out)
         left_out += _elsewhere(prepared, jobs, request)
     if request.strict and left_out:
-        raise left_out[0].error()
+        raise PlanError(
+            "some inputs cannot be used:" + "".join(f"\n  {i.error()}" for i in left_out)
+        )
     if read_pixels:
         with storage_errors(str(request.out)):  # before time is spent on measuring
             request.out.mkdir(parents=True, exist_ok=True)
@@ -179,7 +182,11 @@ def run_batch(
         compile_kernels(patches)
         progress(Step("compile kernels", 1, 1, "times"))
     with timed(seconds, "drizzle"):
-        results = [_run(job, batch.request, client, progress) for job in batch.jobs]
+        results = []
+        for done, job in enumerate(batch.jobs):
+            progress(Step("layers", done, len(batch.jobs), "layers"))
+            results.append(_run(job, batch.request, client, progress))
+        progress(Step("layers", len(batch.jobs), len(batch.jobs), "layers"))
     with timed(seconds, "export"):
         files = export_places(
             _stores(results) if batch.request.formats else {},
@@ -275,14 +282,13 @@ def _nothing(prepared: Prepared, request: Request) -> str:
     """Say why there is nothing to make."""
     wanted = _wanted(prepared, request)
     if request.frame is not None:
-        return f"none of the {len(wanted)} exposures touches the frame {request.name}"
+        return f"no exposure touches the frame {request.name}"
     touched = {cell.name for cell in cells_touched(wanted)}
     if request.scales and touched & {cell.name for cell in request.cells}:
         return f"no layer of these exposures has the scale {', '.join(request.scales)}"
     asked = ", ".join(cell.name for cell in request.cells)
     return (
-        f"none of the {len(wanted)} exposures touches {asked}; "
-        f"they touch {', '.join(sorted(touched)) or 'no cell'}"
+        f"no exposure touches {asked}; those given touch {', '.join(sorted(touched)) or 'no cell'}"
     )
 
 

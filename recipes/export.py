@@ -11,12 +11,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hapdask.config import Resolved
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.errors import StoreError
+from hapdask.products.export_zarr import write_zarr
+from hapdask.products.fits_export import write_fits
+from hapdask.products.headers import HeaderSource
+from hapdask.products.index import frame_of
 from hapdask.products.names import ProductName, colour_name, sky_cell_name
 from hapdask.products.preview import (
     PictureLayer,
@@ -140,7 +145,8 @@ def export_place(
             stamps.write(file.name, stamp, file.write)
         title = " + ".join(layer.name for layer in file.layers)
         path = stamps.folder / file.name
-        done.append(Exported(path, file.kind, place.name, title, place.scale, stale))
+        scale = place.scale if place.cell else "custom"
+        done.append(Exported(path, file.kind, place.name, title, scale, stale))
         if progress is not None:
             progress(done[-1])
     return done
@@ -221,21 +227,18 @@ def _files_of(
     dataset = layer.dataset.isel(y=box[0], x=box[1])
     name = layer.product
 
-    def write_fits(path: Path) -> object:
-        from hapdask.products.fits_export import write_fits
-
+    def export_fits(path: Path) -> object:
         source = _header_source(place, layer)
         return write_fits(dataset, path, header_source=source, ctx=ctx, overwrite=True)
 
-    def write_zarr(path: Path) -> object:
-        return dataset.hap.to_zarr(path, overwrite=True)
-
     if "fits" in formats:
-        yield _File(name.fits, "fits", (layer,), (ctx,), write_fits)
+        yield _File(name.fits, "fits", (layer,), (ctx,), export_fits)
     if "png" in formats:
         yield _File(name.png, "png", (layer,), (), lambda path: write_preview(dataset, path))
     if "zarr" in formats:
-        yield _File(f"{name.stem}_{name.suffix}.zarr", "zarr", (layer,), (), write_zarr)
+        folder = f"{name.stem}_{name.suffix}.zarr"
+        write = partial(write_zarr, dataset, overwrite=True)
+        yield _File(folder, "zarr", (layer,), (), write)
 
 
 def _three(layers: Sequence[_Layer]) -> tuple[_Layer, ...]:
@@ -248,15 +251,13 @@ def _three(layers: Sequence[_Layer]) -> tuple[_Layer, ...]:
 def _write_colour(layers: Sequence[_Layer], box: Box, path: Path) -> Path:
     datasets = [layer.dataset.isel(y=box[0], x=box[1]) for layer in layers]
     pictures = [
-        PictureLayer(dataset, dataset.hap.frame, layer.wavelength)
+        PictureLayer(dataset, frame_of(dataset), layer.wavelength)
         for dataset, layer in zip(datasets, layers, strict=True)
     ]
     return write_colour_preview(pictures, path)
 
 
-def _header_source(place: Place, layer: _Layer) -> Any:
-    from hapdask.products.headers import HeaderSource
-
+def _header_source(place: Place, layer: _Layer) -> HeaderSource:
     attrs = layer.dataset.attrs
     try:
         parameters = Resolved(

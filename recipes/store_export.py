@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hapdask.errors import StoreError
+from hapdask.products.accessor import HapAccessor
 from hapdask.products.export_zarr import is_export
 from hapdask.products.group import read_attributes
 from hapdask.products.objects import clean_url
@@ -129,7 +130,7 @@ def _export_zarr(path: Path, out: Path, formats: Sequence[str], ctx: bool) -> li
     def write(target: Path) -> object:
         if target.suffix == ".png":
             return write_preview(dataset, target)
-        return dataset.hap.to_fits(target, ctx=ctx, overwrite=True)
+        return HapAccessor(dataset).to_fits(target, ctx=ctx, overwrite=True)
 
     for form in formats:
         name = f"{path.stem}.{form}"

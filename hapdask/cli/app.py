@@ -18,6 +18,7 @@ from hapdask import __version__
 from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, simulate
 from hapdask.cli.console import complain
 from hapdask.cli.exits import ERROR, INTERRUPTED, USAGE
+from hapdask.cli.memory import keep_freed_memory
 from hapdask.errors import HapdaskError, ParameterError
 
 _HELP = """Lazy, exact mosaics of Hubble images on one all-sky grid.
@@ -76,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
+    if arguments is None:  # a process of our own
+        keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
@@ -109,8 +112,11 @@ def _set_up_logging(debug: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        # Loggers with levels of their own, as those of distributed, pass the root's by.
+        handler.setLevel(logging.NOTSET if debug else logging.CRITICAL)
     for name in ("numba", "matplotlib", "PIL", "asyncio", "fsspec"):
-        logging.getLogger(name).setLevel(logging.WARNING if debug else logging.CRITICAL)
+        logging.getLogger(name).setLevel(logging.WARNING)
     if not debug:
         warnings.simplefilter("ignore")
 

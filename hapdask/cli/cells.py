@@ -9,7 +9,7 @@ import typer
 from hapdask.cli import options
 from hapdask.cli.console import page, show_json
 from hapdask.cli.runs import finish, open_files
-from hapdask.errors import ParameterError
+from hapdask.errors import FrameError, ParameterError
 
 if TYPE_CHECKING:
     from hapdask.recipes.reporting import LeftOut
@@ -40,7 +40,10 @@ def cells(
     if at is not None:
         from hapdask.sky.grid import SkyGrid
 
-        found = SkyGrid().at(ra=at[0], dec=at[1])
+        try:
+            found = SkyGrid().at(ra=at[0], dec=at[1])
+        except FrameError as error:
+            raise typer.BadParameter(f"{at[0]}, {at[1]}: {error}", param_hint="--at") from error
     else:
         found = _named(words)
         if not found:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
+from hapdask.cli.memory import keep_freed_memory
 from hapdask.errors import HapdaskError
 
 if TYPE_CHECKING:
@@ -44,21 +46,31 @@ def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client |
 
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+            client = Client(scheduler, timeout=_PATIENCE)
         except (OSError, ValueError) as error:
             raise HapdaskError(f"no Dask scheduler answers at {scheduler}: {error}") from error
         with client:
             yield client
         return
-    with (
-        LocalCluster(
+    with _no_interrupts():
+        cluster = LocalCluster(
             n_workers=workers,
             processes=True,
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:
+        client.run(keep_freed_memory)
         yield client
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Let processes started meanwhile ignore Ctrl-C: it is this process that ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

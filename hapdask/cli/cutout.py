@@ -37,9 +37,10 @@ def cutout(
         )
     if out.exists() and not overwrite:
         raise StoreError(f"{out} exists (choose another name, or --overwrite)")
+    from hapdask.products.accessor import HapAccessor
     from hapdask.products.reader import open_mosaic
 
-    window = open_mosaic(path).hap.cutout(ra, dec, _size(size))
+    window = HapAccessor(open_mosaic(path)).cutout(ra, dec, _size(size))
     if out.suffix == ".fits":
         window.hap.to_fits(out, overwrite=overwrite)
     elif out.suffix == ".zarr":

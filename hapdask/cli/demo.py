@@ -42,5 +42,5 @@ def demo(
     if as_json:
         show_json(report_document(report))
     else:
-        show_report(report)
+        show_report(report, out)
     finish(report.left_out)

@@ -107,12 +107,11 @@ def _make(
     from hapdask.cli.reports import report_document, show_report
     from hapdask.recipes.batch import plan_batch, run_batch
 
-    with resumable(), ProgressView() as progress:
+    with resumable(), ProgressView() as progress, workers_for(workers, scheduler) as client:
         batch = plan_batch(exposures, request, progress=progress)
-        with workers_for(workers, scheduler) as client:
-            report = run_batch(batch, client=client, progress=progress)
+        report = run_batch(batch, client=client, progress=progress)
     if as_json:
         show_json(report_document(report))
     else:
-        show_report(report)
+        show_report(report, request.out)
     finish(report.left_out)

@@ -71,6 +71,8 @@ class ProgressView:
             self._say_finished(step, time.perf_counter() - start)
 
     def _say_finished(self, step: Step, seconds: float) -> None:
+        if step.unit == "layers":  # each layer has had its line
+            return
         if step.unit == "times":
             if seconds > _NOT_WORTH:
                 screen().print(f"{step.task}: {time_text(seconds)}", markup=False)

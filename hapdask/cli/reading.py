@@ -216,6 +216,8 @@ def read_request(
     from hapdask.recipes.batch import Request
 
     frame = read_frame(center, size, pixel_scale, rotation, like)
+    if frame is None and (name, pixel_scale, rotation) != ("mosaic", 0.04, 0.0):
+        raise typer.BadParameter("--name, --pixel-scale and --rotation need --center or --like")
     if sum((bool(cell), auto, frame is not None)) > 1:
         raise typer.BadParameter("choose one of --cell, --auto, and a frame (--center or --like)")
     if frame is not None and scale:

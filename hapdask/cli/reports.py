@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from hapdask.recipes.sky_cells import Result
 
 
-def show_report(report: Report) -> None:
+def show_report(report: Report, out: Path) -> None:
     """Show what was made: a table of layers, then the paths of files, and how long it took."""
     from rich.table import Table
 
@@ -28,17 +30,18 @@ def show_report(report: Report) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("exposures", "tiles", "made", "kept"):
         table.add_column(heading, justify="right")
-    table.add_column("store", overflow="fold")
-    for r in report.results:
+    for r in sorted(report.results, key=lambda r: (r.job.place.name, r.job.layer.name)):
         job = r.job
         counts = (len(job.plan.exposures), len(job.plan.tiles), r.made, r.kept)
-        table.add_row(
-            job.place.name, job.layer.name, scale_title(job.place), *map(str, counts), r.store
-        )
+        table.add_row(job.place.name, job.layer.name, scale_title(job.place), *map(str, counts))
     page().print()
     page().print(table)
     if any(scale_title(r.job.place) == "coarse*" for r in report.results):
         page().print("coarse*: on the archive's own coarse grid of the cell, for its FITS files")
+    stores = dict.fromkeys(result.store for result in report.results)
+    typer.echo(f"\n{plural(len(stores), 'zarr store')}:")
+    for store in stores:
+        typer.echo(f"  {out / os.path.relpath(store, out.absolute())}")
     show_files(report.files)
     show_seconds(report.seconds)
 

@@ -1,0 +1,44 @@
+"""Running the program inside the test's process."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hapdask.cli.app import main
+
+
+@dataclass(frozen=True)
+class Run:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Runner = Callable[..., Run]
+
+
+@pytest.fixture
+def hapdask(capsys: pytest.CaptureFixture[str]) -> Iterator[Runner]:
+    """Run the program with arguments; gives exit code, stdout and stderr."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+
+    def run(*arguments: object) -> Run:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        shown = capsys.readouterr()
+        return Run(code, shown.out, shown.err)
+
+    yield run
+    root.setLevel(level)
+    root.handlers[:] = handlers
