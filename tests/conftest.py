@@ -42,7 +42,8 @@ def small_field(tmp_path_factory: pytest.TempPathFactory) -> SmallField:
     scene = Scene.stars(ra + offsets[0], dec + offsets[1], rng.uniform(18.0, 22.0, 40))
 
     def make(detector: str, band: str, roll: float, root: str, chips: list[int] | None) -> Path:
-        pointing = Pointing(ra, dec, roll)
+        # moved, where there are two chips, from the gap between them onto the first
+        pointing = Pointing(ra, dec, roll, dither=(0.0, -25.0 if chips else 0.0))
         exposure = simulate_exposure(
             scene, "WFC3", detector, band, pointing, 300.0, seed=1,
             options=Options.noise_free(sky=0.5), rootname=root, chips=chips,

@@ -52,26 +52,25 @@ def flux_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float
 
 @dataclass(frozen=True)
 class ReachingChip:
-    """A chip that reaches a frame, ready to be read and drizzled."""
+    """A chip that reaches a frame: small, until its geometry is made and its pixels are read."""
 
     exposure: ExposureRecord
     chip: ChipRecord
+    chain: Chain
     reach: square.ChipReach
     blocks: NDArray[np.int64]
-    geometry: square.ChipGeometry
 
     @classmethod
-    def find(
-        cls, exposure: ExposureRecord, chip: ChipRecord, frame: Frame, pixfrac: float
-    ) -> Self | None:
-        """Return the chip with its geometry, or None where it misses the frame."""
+    def find(cls, exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> Self | None:
+        """Return the chip, or None where it misses the frame."""
         chain = chain_to_root(chip, frame)
         reach = square.chip_reach(chain, chip.shape)
         blocks = blocks_in(reach, frame)
-        if not blocks.size:
-            return None
-        geometry = square.make_geometry(chain, chip.shape, pixfrac, reach, blocks)
-        return cls(exposure, chip, reach, blocks, geometry)
+        return cls(exposure, chip, chain, reach, blocks) if blocks.size else None
+
+    def geometry(self, pixfrac: float) -> square.ChipGeometry:
+        """Make the map of the blocks: megabytes, so one chip at a time."""
+        return square.make_geometry(self.chain, self.chip.shape, pixfrac, self.reach, self.blocks)
 
     def read(
         self, frame: Frame, parameters: DrizzleParameters, *, errors: bool

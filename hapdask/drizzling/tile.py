@@ -166,13 +166,15 @@ def drizzle_tile(
         found
         for exposure in exposures
         for chip in exposure.chips
-        if (found := ReachingChip.find(exposure, chip, frame, parameters.pixfrac)) is not None
+        if (found := ReachingChip.find(exposure, chip, frame)) is not None
     ]
-    border = max((chip.geometry.patch for chip in reaching), default=0)
+    pixfrac = parameters.pixfrac
+    border = max((square.patch_size(found.reach, pixfrac) for found in reaching), default=0)
     tile = TileSums(frame, variables, border=border)
     for found in reaching:
         exposure, chip = found.exposure, found.chip
+        geometry = found.geometry(pixfrac)
         pixels = found.read(frame, parameters, errors=tile.every_plane)
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
-        tile.add_chip(found.geometry, found.reach, found.blocks, pixels, parameters.pixfrac, facts)
+        tile.add_chip(geometry, found.reach, found.blocks, pixels, pixfrac, facts)
     return tile

@@ -37,6 +37,7 @@ MAX_SIDE = 2048
 _MEMORY = 64 << 20
 _WHITE = 0.997  # quantile of the pixels that is shown white
 _LEAST = 20.0  # and no less than so many scatters of the sky, for fields without sources
+_BRIGHT = 10.0  # sources that set the balance of colours, in scatters of the sky
 _SOFT = 2.0  # where the stretch turns from linear to logarithmic, in scatters of the sky
 
 
@@ -248,6 +249,7 @@ def _composite(images: list[FloatArray]) -> FloatArray:
     scatter = float(np.mean([s for _, s in normalised]))
     known: npt.NDArray[np.bool_] = np.isfinite(bands)
     alpha: npt.NDArray[np.bool_] = np.asarray(known.any(axis=0))
+    bands = _balanced(bands, known, scatter)
     mean = np.where(known, bands, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     bands = np.where(known, bands, mean)
     if len(bands) == 2:
@@ -260,6 +262,19 @@ def _composite(images: list[FloatArray]) -> FloatArray:
     shown = lifted * (_stretched(middle - scatter, scatter) / np.maximum(middle, 1e-9))
     shown /= np.maximum(shown.max(axis=0), 1.0)  # too bright for the screen: keep the hue
     return np.concatenate([np.where(alpha, shown, 0.0), alpha[np.newaxis]]).transpose(1, 2, 0)
+
+
+def _balanced(bands: FloatArray, known: npt.NDArray[np.bool_], scatter: float) -> FloatArray:
+    """Scale layers so that the usual source is white: filters differ in depth and efficiency."""
+    bright = known.all(axis=0)
+    bright[bright] = bands[:, bright].mean(axis=0) > _BRIGHT * scatter
+    if not bright.any():
+        return bands
+    typical = np.median(bands[:, bright], axis=1)
+    if not (typical > 0).all():
+        return bands
+    scaled: FloatArray = bands * (typical.mean() / typical)[:, np.newaxis, np.newaxis]
+    return scaled
 
 
 def _save(values: FloatArray, path: Path) -> Path:

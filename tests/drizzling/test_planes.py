@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling import input_sets
 from hapdask.drizzling.plan import sort_exposures
 from hapdask.drizzling.tile import drizzle_tile
 from hapdask.schema import ALL, BASIC, VARIABLES
@@ -174,7 +175,7 @@ def test_more_chips_than_bits(expose, oracle):
     assert max(len(inputs) for inputs in tile.palette.values()) == 160
 
 
-def test_many_sets_are_told_apart(expose, fields):
+def test_many_sets_are_told_apart(expose, fields, monkeypatch):
     """Random holes in many exposures make thousands of sets; those in use are all named."""
 
     def holes(rng, shape):
@@ -196,6 +197,12 @@ def test_many_sets_are_told_apart(expose, fields):
         assert key_of(palette[int(key)]) == int(key)
     counts = np.vectorize(lambda key: len(palette[int(key)]) if key else 0)(ctx)
     np.testing.assert_array_equal(counts, tile.plane("nexp"))
+    # Dropping sets without a pixel, again and again, changes nothing.
+    monkeypatch.setattr(input_sets, "_ROOM", 40)
+    pruned = drizzle_tile(records, frame, parameters)
+    for name, plane in tile.planes():
+        assert pruned.plane(name).tobytes() == plane.tobytes()
+    assert dict(pruned.palette) == dict(palette)
     # Each exposure alone tells where it is an input.
     single = np.zeros(frame.shape, int)
     clean = replace(parameters, doubtful_bits=0)
@@ -265,3 +272,22 @@ def test_a_plane_that_was_not_asked_for():
     with pytest.raises(KeyError, match="wht"):
         tile.plane("wht")
     assert tile.statistics()["covered"] == 0
+
+
+def test_memory_does_not_grow_with_the_number_of_exposures(medium):
+    import tracemalloc
+
+    frame = Frame.from_center(150.1, 2.2, 0.04, (200, 180))
+
+    def peak(count):
+        crowd = [replace(medium[0], name=f"ia0a{k:02d}aaq") for k in range(count)]
+        tracemalloc.start()
+        drizzle_tile(crowd, frame, DrizzleParameters())
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    few, many = peak(3), peak(30)
+    # What is kept of a chip are its blocks and its place in the table of sets: kilobytes.
+    assert many < few + 27 * 2 * 10_000
