@@ -1,8 +1,8 @@
 """Kill -9 the writer at random moments; the rerun must give the bytes of an undisturbed run.
 
-Each trial starts from an empty store (every third one from the last trial's finished store, with
-one exposure left out: an update), kills the writer at a moment drawn over the length of an
-undisturbed run, checks that every tile that looks finished is so, and runs again to the end.
+Each trial starts from an empty store (every third one from a finished store that lacks one
+exposure: an update), kills the writer at a moment drawn over the length of an undisturbed run,
+checks that every tile that looks finished is so, and runs again to the end.
 Then the two stores must be the same files with the same bytes.
 
 Everything that touches a store happens in forked children: the parent only imports and compiles.
@@ -186,8 +186,9 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
+    detector = "IR" if options.quick else "UVIS"
     files = options.files or [
-        simulated(options.workdir, "WFC3", "UVIS", dither=dither)
+        simulated(options.workdir, "WFC3", detector, dither=dither)
         for dither in ((0.0, 0.0), (4.0, 9.0))
     ]
     records = hd.open_exposures(files, strict=True)
@@ -206,9 +207,8 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
 def _centre(records: Sequence[ExposureRecord]) -> tuple[float, float]:
     vector, _ = records[0].footprint.bounding_cap
     x, y, z = vector
-    return float(np.degrees(np.arctan2(y, x)) % 360.0), float(
-        np.degrees(np.arctan2(z, np.hypot(x, y)))
-    )
+    ra, dec = np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arctan2(z, np.hypot(x, y)))
+    return float(ra), float(dec)
 
 
 if __name__ == "__main__":

@@ -169,6 +169,8 @@ def run_batch(
 
     Raises
     ------
+    PlanError
+        Where no input can be read.
     StoreError
         If something cannot be written; what is finished stays, the next run goes on from there.
     InputError
@@ -187,6 +189,9 @@ def run_batch(
             progress(Step("layers", done, len(batch.jobs), "layers"))
             results.append(_run(job, batch.request, client, progress))
         progress(Step("layers", len(batch.jobs), len(batch.jobs), "layers"))
+    failures = [LeftOut.of(error) for result in results for error in result.failures]
+    if not any(result.job.plan.tiles for result in results):
+        raise PlanError("nothing can be made" + _example(failures))
     with timed(seconds, "export"):
         files = export_places(
             _stores(results) if batch.request.formats else {},
@@ -196,7 +201,6 @@ def run_batch(
             threads=batch.request.threads,
             progress=progress,
         )
-    failures = [LeftOut.of(error) for result in results for error in result.failures]
     left_out = dict.fromkeys([*batch.left_out, *failures])
     return Report(tuple(results), tuple(files), tuple(left_out), seconds)
 
@@ -281,6 +285,8 @@ def _overlaps(jobs: Sequence[Job]) -> dict[str, set[Place]]:
 def _nothing(prepared: Prepared, request: Request) -> str:
     """Say why there is nothing to make."""
     wanted = _wanted(prepared, request)
+    if not wanted:
+        return "no exposure can be used"
     if request.frame is not None:
         return f"no exposure touches the frame {request.name}"
     touched = {cell.name for cell in cells_touched(wanted)}

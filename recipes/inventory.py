@@ -89,14 +89,16 @@ def stored_places(path: str | Path, cells: Sequence[SkyCell] = ()) -> dict[Place
 def _stores(path: str | Path) -> list[MosaicStore]:
     """Open the stores at a path, or below it."""
     url = clean_url(path)
+    if _is_store(url):
+        return [MosaicStore.open(url)]
     below = [] if "://" in url else [str(p.parent) for p in sorted(Path(url).glob("*/zarr.json"))]
-    candidates = dict.fromkeys([url, *below, *find_mosaics(url)])
-    found = []
-    for candidate in candidates:
-        attributes = read_attributes(candidate)
-        if attributes is not None and not is_export(attributes):
-            found.append(MosaicStore.open(candidate))
-    return found
+    candidates = dict.fromkeys([*below, *find_mosaics(url)])
+    return [MosaicStore.open(candidate) for candidate in candidates if _is_store(candidate)]
+
+
+def _is_store(url: str) -> bool:
+    attributes = read_attributes(url)
+    return attributes is not None and not is_export(attributes)
 
 
 def _describe(store: MosaicStore) -> StoredLayer:

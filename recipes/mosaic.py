@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,12 @@ def mosaic(
     frame = _frame(where, scale)
     if parameters is None:
         parameters = layer_parameters(records)[wanted.name].parameters
+    if parameters.sky == "measure" and not any(c.sky for e in records for c in e.chips):
+        warnings.warn(
+            "the exposures' sky levels are not measured and stay in the mosaic "
+            "(hapdask.measure(exposures).exposures has them)",
+            stacklevel=2,
+        )
     return dataset_of(make_plan(records, frame, wanted, parameters, tile=tile, variables=variables))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hapdask.config import Resolved, load_parameters
 from hapdask.drizzling.sky import set_sky
 from hapdask.errors import InputError
 from hapdask.observe.record import ExposureRecord
-from hapdask.photometry.fluxfactor import apply_flux_factors
+from hapdask.photometry.fluxfactor import apply_flux_factors, layer_photflams
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,12 @@ Recall = Callable[[ExposureRecord, Resolved], ExposureRecord | None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Records ready to be drizzled, the parameters of each layer, and what was left out."""
+    """Records ready to be drizzled, parameters and PHOTFLAM of each layer, what was left out."""
 
     exposures: tuple[ExposureRecord, ...]
     parameters: Mapping[str, Resolved]
     failures: tuple[InputError, ...] = ()
+    photflams: Mapping[str, float] = field(default_factory=dict)
 
 
 def layer_parameters(
@@ -57,6 +58,7 @@ def measure(
     parameters: Mapping[str, Resolved] | None = None,
     *,
     only: Collection[str] | None = None,
+    photflams: Mapping[str, float] | None = None,
     threads: int = 1,
     recall: Recall | None = None,
     strict: bool = False,
@@ -71,6 +73,8 @@ def measure(
         The defaults if absent.
     only : collection of str, optional
         Names of the exposures to measure and return.  Flux factors are of all that are given.
+    photflams : mapping of layer name to float, optional
+        PHOTFLAM of layers that have been made before; see `hapdask.photometry.fluxfactor`.
     threads : int
     recall : callable, optional
         Gives an exposure as measured by an earlier run, so that its pixels are not read again.
@@ -91,7 +95,10 @@ def measure(
     records = list(exposures)
     known = parameters or layer_parameters(records)
     scaled = [e for e in records if known[e.layer_name].parameters.flux_scaling]
-    factors = {e.name: e for e in apply_flux_factors(scaled)}
+    figures = layer_photflams(scaled, photflams)
+    layers = {e.layer_name for e in scaled}
+    figures = {layer: figure for layer, figure in figures.items() if layer in layers}
+    factors = {e.name: e for e in apply_flux_factors(scaled, figures)}
     records = [factors.get(e.name, e) for e in records if only is None or e.name in only]
 
     def attempt(exposure: ExposureRecord) -> ExposureRecord | InputError:
@@ -115,4 +122,5 @@ def measure(
         raise failures[0]
     for error in failures:
         log.warning("left out: %s", error)
-    return Prepared(tuple(r for r in results if isinstance(r, ExposureRecord)), known, failures)
+    measured = tuple(r for r in results if isinstance(r, ExposureRecord))
+    return Prepared(measured, known, failures, figures)

@@ -19,10 +19,9 @@ from hapdask.drizzling.plan import TILE, Layer, Plan, make_plan
 from hapdask.errors import HapdaskError, InputError, PlanError
 from hapdask.observe.instruments import INSTRUMENTS
 from hapdask.observe.record import ExposureRecord
-from hapdask.products.objects import Objects
-from hapdask.products.provenance import read_record
 from hapdask.products.store import MosaicStore
 from hapdask.recipes.prepare import Prepared, layer_parameters, measure
+from hapdask.recipes.recall import Recall
 from hapdask.sky.cells import SkyCell
 from hapdask.sky.frame import Frame
 from hapdask.sky.grid import SkyGrid
@@ -153,43 +152,21 @@ def prepare(
     known = layer_parameters(records, preset=preset, file=parameter_file, overrides=overrides)
     if not read_pixels:
         return Prepared(tuple(records), known)
-    recall = _Recall(Path(out)) if out is not None else None
+    recall = Recall(out) if out is not None else None
     prepared = measure(
         records,
         known,
         only=only,
+        photflams=recall.photflams() if recall else {},
         threads=threads,
-        recall=recall,
+        recall=recall.sky if recall else None,
         strict=strict,
         progress=progress,
     )
     if recall is not None:
-        recall.remember(prepared)
+        recall.remember_skies(prepared.exposures, known)
+        recall.remember_photflams(prepared.photflams)
     return prepared
-
-
-class _Recall:
-    """Sky levels measured by earlier runs, kept beside the store."""
-
-    def __init__(self, out: Path) -> None:
-        self.root = str(out / "records")
-
-    def _objects(self, resolved: Resolved) -> Objects:
-        p = resolved.parameters
-        return Objects(f"{self.root}/sky-{p.sky}-{p.good_bits}")
-
-    def __call__(self, exposure: ExposureRecord, resolved: Resolved) -> ExposureRecord | None:
-        before = read_record(self._objects(resolved), exposure.name)
-        if before is None or before.identity != exposure.identity:
-            return None
-        return before
-
-    def remember(self, prepared: Prepared) -> None:
-        from hapdask.products.provenance import write_records
-
-        for name, resolved in prepared.parameters.items():
-            members = [e.strip() for e in prepared.exposures if e.layer_name == name]
-            write_records(self._objects(resolved), members)
 
 
 def plan_jobs(
@@ -301,6 +278,7 @@ def run_job(
         out, job.place.root, job.layer, tile, place=job.place.group, variables=job.plan.variables
     )
     result = Result(job, store.url)
+    made: set[tuple[int, int]] = set()
     while True:
         plan = result.job.plan
         with store:
@@ -319,9 +297,10 @@ def run_job(
                 break
         result.job = _without_broken(result.job, errors, strict)
         result.failures += _distinct(errors)
-        result.made += sum(o.error is None for o in outcomes)
-    result.made += len(outcomes)
-    result.kept = len(result.job.plan.tiles) - len(outcomes)
+        made |= {o.index for o in outcomes if o.error is None}
+    made |= {o.index for o in outcomes}
+    planned = {tile.index for tile in result.job.plan.tiles}
+    result.made, result.kept = len(made & planned), len(planned - made)
     return result
 
 

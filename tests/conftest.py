@@ -53,6 +53,9 @@ def small_field(tmp_path_factory: pytest.TempPathFactory) -> SmallField:
     return SmallField(
         ra,
         dec,
-        (make("IR", "F160W", 20.0, "itst0101q", None), make("IR", "F160W", 65.0, "itst0201q", None)),
+        (
+            make("IR", "F160W", 20.0, "itst0101q", None),
+            make("IR", "F160W", 65.0, "itst0201q", None),
+        ),
         make("UVIS", "F606W", 20.0, "itst0102q", [1]),
     )

@@ -16,12 +16,7 @@ def demo(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where all goes.")] = Path(
         "hapdask-demo"
     ),
-    size: Annotated[
-        str,
-        typer.Option(
-            metavar="small|full", help="One or two dithers of each filter: 6 or 12 exposures."
-        ),
-    ] = "full",
+    size: options.DemoSize = "full",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:

@@ -120,6 +120,13 @@ Tile = Annotated[
     ),
 ]  # fmt: skip
 
+DemoSize = Annotated[
+    str,
+    typer.Option(
+        "--size", metavar="small|full", help="One or two dithers of each filter: 6 or 12 exposures."
+    ),
+]
+
 Threads = Annotated[
     int | None,
     typer.Option(metavar="N", rich_help_panel=_RUN, help="Threads (default: all cores)."),

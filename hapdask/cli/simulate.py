@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hapdask.cli import options
 from hapdask.cli.console import plural, show_json
 from hapdask.cli.runs import resumable
+
+if TYPE_CHECKING:
+    from hapdask.simulate import SimulatedField
 
 
 def simulate(
@@ -19,12 +22,7 @@ def simulate(
         typer.Option(metavar="RA DEC", help="Centre of the field, ICRS degrees."),
     ] = (179.8643, 26.0027),
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 1,
-    size: Annotated[
-        str,
-        typer.Option(
-            metavar="small|full", help="One or two dithers of each filter: 6 or 12 exposures."
-        ),
-    ] = "full",
+    size: options.DemoSize = "full",
     program: Annotated[
         str, typer.Option(metavar="PPP", help="Three letters or digits for the rootnames.")
     ] = "sim",
@@ -67,6 +65,10 @@ def simulate(
                 Step("simulate exposures", done, total, "exposures")
             ),
         )
+    _show(field, as_json=as_json)
+
+
+def _show(field: SimulatedField, *, as_json: bool) -> None:
     if as_json:
         show_json(
             {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.errors import InputError
 from hapdask.kernels import square
 from hapdask.kernels.mapping import Chain
 from hapdask.kernels.weights import pixel_weights
@@ -85,7 +86,14 @@ class ReachingChip:
         first, last = block_rows(self.blocks, self.chip)
         sci, err, dq = read_chip_rows(self.exposure, self.chip, first, last)
         gain = flux_gain(self.exposure, self.chip, frame)
-        by_variance = parameters.weight == "ERR" and err is not None
+        by_variance = parameters.weight == "ERR"
+        if by_variance and err is None:
+            raise InputError(
+                self.exposure.url,
+                "it has no ERR, which weight ERR needs",
+                ext=f"SCI,{self.chip.extver}",
+                remedy="use weight EXP, or leave the exposure out",
+            )
         weight, doubt = pixel_weights(
             sci,
             err,

@@ -266,7 +266,7 @@ def _composite(images: list[FloatArray]) -> FloatArray:
 
 def _balanced(bands: FloatArray, known: npt.NDArray[np.bool_], scatter: float) -> FloatArray:
     """Scale layers so that the usual source is white: filters differ in depth and efficiency."""
-    bright = known.all(axis=0)
+    bright = np.array(known.all(axis=0))
     bright[bright] = bands[:, bright].mean(axis=0) > _BRIGHT * scatter
     if not bright.any():
         return bands

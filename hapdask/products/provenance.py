@@ -7,6 +7,7 @@ way of xarray, which compares, copies and prints attributes: none of that reads 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, Self
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 RECEIPTS = "receipts"
 _RECORDS = f"{RECEIPTS}/records"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class Source(Protocol):
@@ -149,8 +151,8 @@ def read_record(objects: Objects, name: str) -> ExposureRecord | None:
 
 
 def _record_name(name: str) -> str:
-    if not name.isalnum():
-        raise StoreError(f"{name!r} cannot be the name of an exposure (letters and digits)")
+    if not _SAFE_NAME.fullmatch(name):
+        raise StoreError(f"{name!r} cannot be the name of an exposure (letters, digits, - and _)")
     return f"{_RECORDS}/{name}.json"
 
 

@@ -101,7 +101,7 @@ class TestPlan:
         (tmp_path / "file").write_text("in the way")
         run = hapdask("plan", small_field.uvis, "--draw", tmp_path / "file" / "plan.png")
         assert run.code == 1
-        assert "Not a directory" in run.err
+        assert "a part of that path is a file" in run.err
 
 
 class TestMapRows:

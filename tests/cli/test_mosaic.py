@@ -61,13 +61,13 @@ def test_layers_files_and_pictures_are_made(hapdask, small_field, where, out):
 def test_a_rerun_writes_nothing(hapdask, small_field, where, out):
     command = ("mosaic", *small_field.all, *where, "-o", out, "--json")
     first = hapdask(*command)
-    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
     again = hapdask(*command)
     assert (first.code, again.code) == (0, 0)
     assert all(layer["made"] == layer["tiles"] for layer in first.json["layers"])
     assert all(layer["kept"] == layer["tiles"] for layer in again.json["layers"])
     assert [file["written"] for file in again.json["files"]] == [False] * 5
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
     assert "all up to date" in again.err
 
 
@@ -184,8 +184,10 @@ class TestBadInput:
         (folder / "empty_flt.fits").write_bytes(b"")
         (folder / "text_flt.fits").write_text("this is not FITS\n" * 400)
         for name, key, value in (
-            ("camera", "DETECTOR", "CAMERA9"), ("grism", "FILTER", "G141"), ("none", "EXPTIME", 0.0),
-        ):  # fmt: skip
+            ("camera", "DETECTOR", "CAMERA9"),
+            ("grism", "FILTER", "G141"),
+            ("none", "EXPTIME", 0.0),
+        ):
             path = folder / f"{name}_flt.fits"
             path.write_bytes(whole)
             with fits.open(path, mode="update") as hdus:

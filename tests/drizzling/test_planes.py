@@ -10,6 +10,7 @@ from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling import input_sets
 from hapdask.drizzling.plan import sort_exposures
 from hapdask.drizzling.tile import drizzle_tile
+from hapdask.errors import InputError
 from hapdask.schema import ALL, BASIC, VARIABLES
 from hapdask.sky.frame import Frame
 
@@ -133,8 +134,9 @@ def test_without_errors_or_flags(expose, fields, oracle):
     record = replace(
         record, chips=tuple(replace(c, err=None, dq=None) for c in record.chips), exptime=50.0
     )
-    parameters = DrizzleParameters(weight="ERR")  # falls back to exposure time
-    tile = drizzle_tile([record], small_frame(), parameters)
+    with pytest.raises(InputError, match="no ERR, which weight ERR needs"):
+        drizzle_tile([record], small_frame(), DrizzleParameters(weight="ERR"))
+    tile = drizzle_tile([record], small_frame(), DrizzleParameters())
     exptime, _ = oracle([record], small_frame(), DrizzleParameters())
     covered = exptime["wht"] > 1e-3
     np.testing.assert_allclose(tile.plane("wht")[covered], exptime["wht"][covered], rtol=2e-6)

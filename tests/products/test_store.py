@@ -24,12 +24,12 @@ from dask.base import tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapdask.drizzling.palette import Palette
 from hapdask.errors import FrameError, StoreError
 from hapdask.observe.record import ExposureRecord, FileIdentity
 from hapdask.products import lock
 from hapdask.products.layout import frame_attributes, frame_from_attributes, group_name
 from hapdask.products.objects import Objects
-from hapdask.drizzling.palette import Palette
 from hapdask.products.palettes import palette_from_bytes, palette_to_bytes
 from hapdask.products.provenance import write_records
 from hapdask.products.receipts import Manifest, Receipt

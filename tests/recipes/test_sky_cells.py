@@ -124,7 +124,6 @@ def test_a_dropped_exposure_leaves_no_trace(files, frame, tmp_path, snapshot):
         assert found[name].values.tobytes() == expected[name].values.tobytes()
 
 
-@pytest.mark.xfail(reason="the PHOTFLAM of a published layer is not kept with the store")
 def test_a_later_visit_of_another_sensitivity_moves_nothing(fields, files, frame, tmp_path):
     """Science.md: PHOTFLAM(layer) is frozen when the layer is first published."""
     out = tmp_path / "out"

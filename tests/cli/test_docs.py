@@ -1,0 +1,67 @@
+"""The documentation: its links lead somewhere, its tables and commands are those of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import hapdask
+from hapdask.config import PRESETS
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.schema import VARIABLES
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+COMMAND = re.compile(r"(?:^|`)hapdask ([a-z]+)([^`\n]*)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_python_examples_use_public_names(page):
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "hd":
+                assert node.attr in hapdask.__all__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_commands_have_these_options(hapdask, page, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for command, rest in COMMAND.findall(page.read_text()):
+        run = hapdask(command, "--help")
+        assert run.code == 0, f"{page.name}: hapdask {command}"
+        for option in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", rest.partition("#")[0]):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", run.out), f"{command} {option}"
+
+
+def test_tables_are_those_of_the_code():
+    python = (ROOT / "docs/api/python.md").read_text()
+    for variable in VARIABLES.values():
+        units = variable.units.format(flux="electron / s")
+        cells = (f"`{variable.name}`", str(variable.dtype), units, variable.meaning)
+        assert "| " + " | ".join(cells).replace("|  |", "| |") + " |" in python
+    for name in hapdask.__all__:
+        assert name == "__version__" or f"hd.{name}" in python
+    parameters = (ROOT / "docs/how-to/parameters.md").read_text()
+    for field in fields(DrizzleParameters):
+        assert f"| `{field.name}` |" in parameters
+    assert all(f"`{preset}`" in parameters for preset in PRESETS)
+
+
+def test_readme_names_the_two_commands():
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("demo", "test"):
+        assert f"make {target} " in readme
+        assert f"\n{target}:" in makefile
