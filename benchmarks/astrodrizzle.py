@@ -2,8 +2,9 @@
 
 Gates, final drizzle only: SCI median |difference| < 1e-3 of the noise, 99.9 % < 0.05 outside star
 cores; WHT within 1e-3 for 99.9 % where it is above 1 % of its maximum.  AstroDrizzle maps exactly
-every 10 pixels and interpolates between (``stepsize``); it is run so, and with ``stepsize`` 0, which
-maps every pixel: what then goes away was its interpolation.
+every 10 pixels and interpolates between (``stepsize``); it is run so, and with ``stepsize`` 0 which
+maps every pixel: what then goes away was its interpolation.  What is left are pixels of CTX where a
+chip overlaps by less than 1e-8, and C's float32.
 
 AstroDrizzle is looked for in this environment; ``--peer-python`` names another one's Python.
 """

@@ -18,6 +18,7 @@ from benchmarks.inputs import cell, one_record, spread_over
 from benchmarks.report import Figure, make_parser, show
 from hapdask.drizzling import build
 from hapdask.drizzling.plan import TILE
+from hapdask.observe.record import ExposureRecord
 
 _SIDE = 200
 
@@ -38,12 +39,11 @@ def counted_tiles() -> Iterator[list[object]]:
         build.drizzle_tile = original
 
 
-def lazy_cell(workdir: Path, count: int, *, quick: bool) -> xr.Dataset:
-    """Make the lazy mosaic of ``count`` exposures over the whole cell."""
+def records_over_cell(workdir: Path, count: int, *, quick: bool) -> list[ExposureRecord]:
+    """Scatter ``count`` exposures over the whole cell."""
     frame = cell().frame()
     record = one_record(workdir, quick=quick)
-    records = spread_over(record, count, frame.shape[0] * frame.pixel_scale)
-    return hd.mosaic(records, cell(), tile=512 if quick else TILE)
+    return spread_over(record, count, frame.shape[0] * frame.pixel_scale)
 
 
 def corners(mosaic: xr.Dataset) -> dict[str, tuple[int, int]]:
@@ -66,7 +66,7 @@ class Cutout:
     def setup(self, where: str) -> None:
         from benchmarks.report import CACHE
 
-        self.mosaic = lazy_cell(CACHE, 100, quick=False)
+        self.mosaic = hd.mosaic(records_over_cell(CACHE, 100, quick=False), cell())
         y, x = corners(self.mosaic)[where]
         self.cutout = self.mosaic.isel(y=slice(y, y + _SIDE), x=slice(x, x + _SIDE))
 
@@ -83,11 +83,12 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     parser = make_parser(__doc__)
     parser.add_argument("--exposures", type=int, default=100)
     options = parser.parse_args(argv)
+    records = records_over_cell(options.workdir, options.exposures, quick=options.quick)
     start = time.perf_counter()
     with counted_tiles() as made:
-        mosaic = lazy_cell(options.workdir, options.exposures, quick=options.quick)
+        mosaic = hd.mosaic(records, cell(), tile=512 if options.quick else TILE)
     figures = [
-        Figure("opening and planning the lazy cell", time.perf_counter() - start, "s"),
+        Figure("planning the lazy cell", time.perf_counter() - start, "s"),
         Figure("tiles of the cell", _n_tiles(mosaic)),
         Figure("tiles computed by that", len(made), "", "==", 0),
     ]

@@ -9,7 +9,6 @@ headers: those of UVIS hold the complete tables that their host file lacks.
 from __future__ import annotations
 
 import io
-import logging
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -218,10 +217,10 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     parser = make_parser(__doc__)
     parser.add_argument("--headers", type=Path, nargs="*", default=(), help="folders of FITS files")
     options = parser.parse_args(argv)
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    chips = [chip for folder in options.headers for chip in chips_of_folder(folder)]
-    figures = measure(chips or list(chips_of_templates()), 512 if options.quick else None)
+    with warnings.catch_warnings():  # headers of old files are full of oddities
+        warnings.simplefilter("ignore")
+        chips = [chip for folder in options.headers for chip in chips_of_folder(folder)]
+        figures = measure(chips or list(chips_of_templates()), 512 if options.quick else None)
     speed = MapSpeed()
     speed.setup()
     rates = [speed.track_speed() for _ in range(3 if options.quick else 15)]

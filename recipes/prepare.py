@@ -101,19 +101,9 @@ def measure(
     factors = {e.name: e for e in apply_flux_factors(scaled, figures)}
     records = [factors.get(e.name, e) for e in records if only is None or e.name in only]
 
-    def attempt(exposure: ExposureRecord) -> ExposureRecord | InputError:
-        resolved = known[exposure.layer_name]
-        before = recall(exposure, resolved) if recall else None
-        if before is not None:
-            return exposure.with_sky({c.extver: c.sky for c in before.chips})
-        try:
-            return set_sky(exposure, resolved.parameters)
-        except InputError as error:
-            return error
-
     with ThreadPoolExecutor(threads) as pool:
         results = []
-        for result in pool.map(attempt, records):
+        for result in pool.map(lambda e: _attempt(e, known[e.layer_name], recall), records):
             results.append(result)
             if progress is not None:
                 progress(len(results), len(records))
@@ -124,3 +114,16 @@ def measure(
         log.warning("left out: %s", error)
     measured = tuple(r for r in results if isinstance(r, ExposureRecord))
     return Prepared(measured, known, failures, figures)
+
+
+def _attempt(
+    exposure: ExposureRecord, resolved: Resolved, recall: Recall | None
+) -> ExposureRecord | InputError:
+    """Recall or measure the sky of an exposure; an error is a result, so that others go on."""
+    before = recall(exposure, resolved) if recall else None
+    if before is not None:
+        return exposure.with_sky({c.extver: c.sky for c in before.chips})
+    try:
+        return set_sky(exposure, resolved.parameters)
+    except InputError as error:
+        return error

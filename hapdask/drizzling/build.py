@@ -234,7 +234,8 @@ def _on_cluster(tasks: Iterable[StoreTask], client: Client) -> Iterator[Outcome]
 
     waiting = iter(tasks)
     limit = _IN_FLIGHT * max(sum(client.nthreads().values()), 1)
-    running = as_completed([_submit(client, task) for task in islice(waiting, limit)])
+    first = [_submit(client, task) for task in islice(waiting, limit)]
+    running = as_completed(first, loop=client.loop)
     for future in running:
         outcome: Outcome = future.result()
         for task in islice(waiting, 1):

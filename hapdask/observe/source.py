@@ -105,9 +105,7 @@ class ByteSource:
             )
         return data
 
-    def read_array(
-        self, offset: int, count: int, *, ext: str | None = None
-    ) -> NDArray[np.uint8]:
+    def read_array(self, offset: int, count: int, *, ext: str | None = None) -> NDArray[np.uint8]:
         """Read as `read` does, into an array of the caller's own.
 
         Memory of large arrays comes in large pages, that of bytes objects in small ones: a chip

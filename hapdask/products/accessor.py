@@ -225,8 +225,12 @@ class HapAccessor:
         attrs = self._ds.attrs
         corrected = all(exposure.suffix == "flc" for exposure in source.exposures)
         return sky_cell_name(
-            source.cell, attrs["instrument"], attrs["detector"], attrs["filter"],
-            scale=attrs["scale"], suffix="drc" if corrected else "drz",
+            source.cell,
+            attrs["instrument"],
+            attrs["detector"],
+            attrs["filter"],
+            scale=attrs["scale"],
+            suffix="drc" if corrected else "drz",
         ).fits
 
     def _where(self) -> str:

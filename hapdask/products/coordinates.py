@@ -76,7 +76,9 @@ class FrameTransform(CoordinateTransform):
     def _key(self) -> tuple[object, ...]:
         (y0, x0), rows, columns = self.frame.origin, self.rows, self.columns
         return (
-            self.frame.root_key, self.coord_names, self.dims,
+            self.frame.root_key,
+            self.coord_names,
+            self.dims,
             (y0 + rows.start, rows.step, len(rows)),
             (x0 + columns.start, columns.step, len(columns)),
         )
@@ -90,8 +92,11 @@ class LazyCoordinate(CoordinateTransformIndexingAdapter):
 
     def _oindex_get(self, indexer: Any) -> Any:
         values = super()._oindex_get(indexer)
-        picked = [axis for axis, pick in enumerate(indexer.tuple) if np.ndim(pick) == 0
-                  and not isinstance(pick, slice)]
+        picked = [
+            axis
+            for axis, pick in enumerate(indexer.tuple)
+            if np.ndim(pick) == 0 and not isinstance(pick, slice)
+        ]
         return values.squeeze(tuple(picked))
 
     def __getitem__(self, indexer: Any) -> Any:

@@ -142,7 +142,10 @@ def _lazy_variable(url: str, name: str, stamp: int) -> xr.Variable:
     array = open_array(url, name)
     token = f"{name}-{tokenize(url, name, stamp)}"
     data = da.from_array(
-        array, chunks=(_BLOCK, _BLOCK), name=token, asarray=False,
+        array,
+        chunks=(_BLOCK, _BLOCK),
+        name=token,
+        asarray=False,
         meta=np.empty((0, 0), array.dtype),
     )
     return xr.Variable(("y", "x"), data, dict(array.attrs))

@@ -101,9 +101,15 @@ def create_arrays(
         shuffle = variable.shuffle if variable else "shuffle"
         codec = BloscCodec(cname="lz4", clevel=5, shuffle=shuffle)
         group.create_array(
-            spec.name, shape=shape, chunks=(chunk, chunk), dtype=spec.dtype,
-            fill_value=spec.fill, compressors=codec, dimension_names=("y", "x"),
-            config={"write_empty_chunks": False}, attributes=dict(spec.attributes),
+            spec.name,
+            shape=shape,
+            chunks=(chunk, chunk),
+            dtype=spec.dtype,
+            fill_value=spec.fill,
+            compressors=codec,
+            dimension_names=("y", "x"),
+            config={"write_empty_chunks": False},
+            attributes=dict(spec.attributes),
         )
 
 

@@ -206,7 +206,8 @@ def _values(label: Any) -> Any:
 def _shared_dims(*labels: Any) -> tuple[Hashable, ...]:
     """Dims of the labels: their own, or ``points`` for plain arrays; () for scalars."""
     dims = {
-        tuple(label.dims) if isinstance(label, xr.DataArray | xr.Variable)
+        tuple(label.dims)
+        if isinstance(label, xr.DataArray | xr.Variable)
         else ("points",) * np.ndim(label)
         for label in labels
     }

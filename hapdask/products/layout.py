@@ -131,8 +131,12 @@ class Layout:
     def to_attributes(self) -> dict[str, Any]:
         """Return the attributes of the group, plain JSON."""
         return {
-            MARK: {"schema": SCHEMA_VERSION, "tile": self.tile, "chunk": self.chunk,
-                   "variables": list(self.variables)},
+            MARK: {
+                "schema": SCHEMA_VERSION,
+                "tile": self.tile,
+                "chunk": self.chunk,
+                "variables": list(self.variables),
+            },
             **dict(zip(LAYER_FIELDS, self.layer, strict=True)),
             "flux_unit": self.flux_unit,
             **frame_attributes(self.frame),
@@ -158,8 +162,11 @@ class Layout:
         try:
             instrument, detector, band, scale = (str(attributes[key]) for key in LAYER_FIELDS)
             return cls(
-                frame_from_attributes(attributes), (instrument, detector, band, scale),
-                int(mark["tile"]), int(mark["chunk"]), tuple(mark["variables"]),
+                frame_from_attributes(attributes),
+                (instrument, detector, band, scale),
+                int(mark["tile"]),
+                int(mark["chunk"]),
+                tuple(mark["variables"]),
                 str(attributes["flux_unit"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -231,8 +238,12 @@ def frame_attributes(frame: Frame) -> dict[str, Any]:
     return {
         "wcs": header.tostring(sep="\n", endcard=False, padding=False),
         "frame": {
-            "crval": list(frame.crval), "crpix": list(frame.crpix), "cd": list(frame.cd),
-            "shape": list(frame.shape), "origin": list(frame.origin), "name": frame.name,
+            "crval": list(frame.crval),
+            "crpix": list(frame.crpix),
+            "cd": list(frame.cd),
+            "shape": list(frame.shape),
+            "origin": list(frame.origin),
+            "name": frame.name,
         },
     }
 
@@ -253,7 +264,11 @@ def frame_from_attributes(attributes: Mapping[str, Any]) -> Frame:
         ny, nx = fields["shape"]
         y0, x0 = fields["origin"]
         return Frame(
-            (ra, dec), (crpix_x, crpix_y), (cd11, cd12, cd21, cd22), (ny, nx), (y0, x0),
+            (ra, dec),
+            (crpix_x, crpix_y),
+            (cd11, cd12, cd21, cd22),
+            (ny, nx),
+            (y0, x0),
             str(fields["name"]),
         )
     except (KeyError, TypeError, ValueError, FrameError) as error:

@@ -66,7 +66,9 @@ class Holder:
         try:
             fields = json.loads(data)
             return cls(
-                str(fields["host"]), int(fields["pid"]), int(fields["started"]),
+                str(fields["host"]),
+                int(fields["pid"]),
+                int(fields["started"]),
                 str(fields["token"]),
             )
         except (ValueError, TypeError, KeyError):

@@ -97,8 +97,12 @@ class StoredPlane:
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         return (
-            "hapdask.StoredPlane", self.url, self.name, self.frame.__dask_tokenize__(),
-            self.layout.tile, tuple(sorted(self.digests.items())),
+            "hapdask.StoredPlane",
+            self.url,
+            self.name,
+            self.frame.__dask_tokenize__(),
+            self.layout.tile,
+            tuple(sorted(self.digests.items())),
         )
 
 
@@ -134,9 +138,7 @@ class PixelArea:
 def lazy_array(plane: StoredPlane | PixelArea, chunks: Chunks) -> da.Array:
     """Dask array over an array-like; its keys depend on nothing but what it holds."""
     meta = np.empty((0, 0), plane.dtype)
-    array: da.Array = da.from_array(
-        plane, chunks=chunks, asarray=False, fancy=False, meta=meta
-    )
+    array: da.Array = da.from_array(plane, chunks=chunks, asarray=False, fancy=False, meta=meta)
     return array
 
 
@@ -198,5 +200,3 @@ def _cuts(start: int, stop: int, tile: int) -> tuple[int, ...]:
     inner = range((start // tile + 1) * tile, stop, tile)
     edges = [start, *inner, stop]
     return tuple(b - a for a, b in itertools.pairwise(edges))
-
-

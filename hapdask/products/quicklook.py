@@ -70,8 +70,12 @@ def draw(
         _, ax = plt.subplots()
     ny, nx = frame.shape
     image = ax.imshow(
-        values, origin="lower", cmap=cmap, interpolation="nearest",
-        norm=AsinhNorm(soft, low, high), extent=(-0.5, nx - 0.5, -0.5, ny - 0.5),
+        values,
+        origin="lower",
+        cmap=cmap,
+        interpolation="nearest",
+        norm=AsinhNorm(soft, low, high),
+        extent=(-0.5, nx - 0.5, -0.5, ny - 0.5),
     )
     label = " ".join((variable, str(ds[variable].attrs.get("units", "")))).strip()
     ax.figure.colorbar(image, ax=ax, label=label)

@@ -112,7 +112,8 @@ def _report(
 ) -> None:
     """Say what is not finished in the window: a warning, or an error."""
     unfinished = [
-        run for run in manifest.runs
+        run
+        for run in manifest.runs
         if not run.finished and not (_box_frame(frame, run.box) & frame).empty
     ]
     if not missing and not unfinished:
@@ -153,8 +154,11 @@ def _dataset(
         variables[name] = (("y", "x"), data, attributes)
     variables["pixel_area"] = pixel_area(frame, chunks)
     attrs = {
-        **about, **dict(zip(LAYER_FIELDS, layout.layer, strict=True)),
-        "flux_unit": layout.flux_unit, "tile": layout.tile, "store": store.url,
+        **about,
+        **dict(zip(LAYER_FIELDS, layout.layer, strict=True)),
+        "flux_unit": layout.flux_unit,
+        "tile": layout.tile,
+        "store": store.url,
         "records": Records(store, tiles),
     }
     return attach_frame(xr.Dataset(variables, attrs=attrs), frame)

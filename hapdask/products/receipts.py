@@ -68,7 +68,10 @@ class Receipt:
             raise StoreError(f"receipt of tile {index}: {problem} (known: {sorted(_FIELDS)})")
         inputs = {(str(name), int(extver)) for name, extver in parts.get("inputs", ())}
         return cls(
-            index, str(parts["digest"]), str(parts.get("algorithm", "")), tuple(sorted(inputs)),
+            index,
+            str(parts["digest"]),
+            str(parts.get("algorithm", "")),
+            tuple(sorted(inputs)),
             dict(parts.get("statistics", {})),
         )
 
@@ -92,7 +95,10 @@ class Receipt:
             inputs = tuple((str(name), int(ext)) for name, ext in fields["inputs"])
             ty, tx = fields["index"]
             return cls(
-                (int(ty), int(tx)), str(fields["digest"]), str(fields["algorithm"]), inputs,
+                (int(ty), int(tx)),
+                str(fields["digest"]),
+                str(fields["algorithm"]),
+                inputs,
                 dict(fields["statistics"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
@@ -155,8 +161,7 @@ class Manifest:
             fields = json.loads(data)
             planned = {_index(key): str(digest) for key, digest in fields["planned"].items()}
             runs = tuple(
-                Run(_box(run["box"]), bool(run["finished"]), run["about"])
-                for run in fields["runs"]
+                Run(_box(run["box"]), bool(run["finished"]), run["about"]) for run in fields["runs"]
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(f"{where} is damaged: {error} (delete it and run again)") from error

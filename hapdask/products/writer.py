@@ -106,8 +106,12 @@ class MosaicStore:
         """
         words = layer_tuple(layer)
         layout = Layout(
-            root_frame, words, tile, min(CHUNK, tile) if chunk is None else chunk,
-            tuple(variables), flux_unit,
+            root_frame,
+            words,
+            tile,
+            min(CHUNK, tile) if chunk is None else chunk,
+            tuple(variables),
+            flux_unit,
         )
         url = f"{clean_url(path)}/{group_name(place or root_frame.name, words)}"
         create_group(url, layout, [RECEIPTS])
@@ -210,7 +214,9 @@ class MosaicStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         self.close()
@@ -316,7 +322,8 @@ class MosaicStore:
         """Bring the manifest to the new plan; what is dropped is emptied before."""
         old = self.manifest()
         lost = [
-            index for index in old.planned
+            index
+            for index in old.planned
             if index not in planned and _overlap(self.layout.tile_frame(index).box, run.box)
         ]
         new = old.with_run(run, planned, lost)

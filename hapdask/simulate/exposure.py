@@ -129,13 +129,10 @@ def simulate_exposure(
     Parameters
     ----------
     scene : Scene
-        The true sky.
     instrument, detector, filter_name : str
         For example ``"WFC3", "UVIS", "F606W"``.
     pointing : Pointing
-        Where the telescope points.
-    exptime : float
-        Seconds.
+    exptime : float, s
     seed : int
         Same arguments and seed, same bytes.
     options : Options, optional
@@ -158,20 +155,15 @@ def simulate_exposure(
 
     Examples
     --------
-    >>> from hapdask.simulate import Options, Pointing, Scene, simulate_exposure
     >>> scene = Scene.stars(ra=10.0, dec=-30.0, mag=20.0)
-    >>> exposure = simulate_exposure(scene, "WFC3", "IR", "F160W", Pointing(10.0, -30.0), 300.0,
-    ...                              seed=1, options=Options.noise_free())
+    >>> exposure = simulate_exposure(scene, "WFC3", "IR", "F160W", Pointing(10.0, -30.0), 9.0, seed=1)
     >>> [hdu.name for hdu in exposure.hdus]
     ['PRIMARY', 'SCI', 'ERR', 'DQ', 'SAMP', 'TIME']
     """
     figures = get_detector(instrument, detector)
-    passband = get_passband(figures, filter_name)
-    template = load_template(figures.template)
+    passband, template = get_passband(figures, filter_name), load_template(figures.template)
     options = options or Options()
-    chosen = tuple(template.chips if chips is None else chips)
-    if not chosen or not set(chosen) <= set(template.chips):
-        raise ParameterError(f"chips={chips}: {instrument}/{detector} has {template.chips}")
+    chosen = _chosen(chips, template.chips)
     if not exptime > 0.0:
         raise ParameterError(f"exptime={exptime} must be above 0 seconds")
     told = (passband, pointing, float(exptime), seed)
@@ -181,14 +173,20 @@ def simulate_exposure(
         template, figures, passband, pointing, attitude(template, pointing, truth=False),
         float(exptime),
     )  # fmt: skip
-    truths, readouts = {}, {}
-    for extver in chosen:
-        truths[extver], readouts[extver] = _simulate_chip(scene, setting, extver, seed, options)
-    hdus = _assemble(setting, truths, readouts)
+    made = {extver: _simulate_chip(scene, setting, extver, seed, options) for extver in chosen}
+    truths = {extver: truth for extver, (truth, _) in made.items()}
+    hdus = _assemble(setting, truths, {extver: light for extver, (_, light) in made.items()})
     return SimulatedExposure(
         hdus, setting.identity.filename, root, figures, passband, pointing, setting.exptime,
         options, truths,
     )  # fmt: skip
+
+
+def _chosen(chips: Sequence[int] | None, known: Sequence[int]) -> tuple[int, ...]:
+    chosen = tuple(known if chips is None else chips)
+    if not chosen or not set(chosen) <= set(known):
+        raise ParameterError(f"chips={chips}: the detector has {tuple(known)}")
+    return chosen
 
 
 def _simulate_chip(

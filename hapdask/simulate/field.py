@@ -200,12 +200,10 @@ def simulate_field(
     folder = Path(outdir)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def run(job: _Job) -> tuple[Path, Path, list[dict[str, object]]]:
-        return _make(folder, scene, job, options)
-
     files, masks, rows = [], [], []
     with ThreadPoolExecutor(workers) as pool:
-        for done, (path, mask, chips) in enumerate(pool.map(run, jobs), start=1):
+        made = pool.map(lambda job: _make(folder, scene, job, options), jobs)
+        for done, (path, mask, chips) in enumerate(made, start=1):
             files.append(path)
             masks.append(mask)
             rows += chips

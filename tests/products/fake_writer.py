@@ -69,7 +69,10 @@ def planes(names, shape, index, digest):
 
 def receipt(digest):
     return {
-        "digest": digest, "inputs": CHIPS, "palette": PALETTE, "algorithm": "1",
+        "digest": digest,
+        "inputs": CHIPS,
+        "palette": PALETTE,
+        "algorithm": "1",
         "statistics": {"pixels": 3, "mean": np.float32(0.5), "bad": float("nan")},
     }
 

@@ -46,13 +46,27 @@ def refuse(*args, **kwargs):
 
 
 def record(name, **change):
-    return ExposureRecord(**{
-        "name": name, "url": f"/data/{name}_flc.fits", "identity": FileIdentity(1, "a", "b"),
-        "instrument": "wfc3", "detector": "uvis", "filter": "f475w", "exptime": 350.0,
-        "expstart": 55000.0, "expend": 55000.1, "unit": "electron", "proposal": "11664",
-        "visit": "ib4606", "target": "ANY", "suffix": "flc", "wcsname": "IDC", "chips": (),
-        **change,
-    })
+    return ExposureRecord(
+        **{
+            "name": name,
+            "url": f"/data/{name}_flc.fits",
+            "identity": FileIdentity(1, "a", "b"),
+            "instrument": "wfc3",
+            "detector": "uvis",
+            "filter": "f475w",
+            "exptime": 350.0,
+            "expstart": 55000.0,
+            "expend": 55000.1,
+            "unit": "electron",
+            "proposal": "11664",
+            "visit": "ib4606",
+            "target": "ANY",
+            "suffix": "flc",
+            "wcsname": "IDC",
+            "chips": (),
+            **change,
+        }
+    )
 
 
 def mosaic(frame, chunks=100, names=NAMES, counter=None):
@@ -68,17 +82,30 @@ def mosaic(frame, chunks=100, names=NAMES, counter=None):
             return np.where((x + y) % 2, 11, 2**64 - 5).astype("uint64")
         return (1000.0 * y + x).astype(VARIABLES[name].dtype)
 
-    cuts = [tuple(len(part) for part in np.split(np.arange(n), range(chunks, n, chunks)))
-            for n in frame.shape]
-    ds = xr.Dataset({
-        name: (("y", "x"), da.map_blocks(
-            block, name, chunks=cuts, dtype=VARIABLES[name].dtype,
-            meta=np.empty((0, 0), VARIABLES[name].dtype),
-        ))
-        for name in names
-    })
+    cuts = [
+        tuple(len(part) for part in np.split(np.arange(n), range(chunks, n, chunks)))
+        for n in frame.shape
+    ]
+    ds = xr.Dataset(
+        {
+            name: (
+                ("y", "x"),
+                da.map_blocks(
+                    block,
+                    name,
+                    chunks=cuts,
+                    dtype=VARIABLES[name].dtype,
+                    meta=np.empty((0, 0), VARIABLES[name].dtype),
+                ),
+            )
+            for name in names
+        }
+    )
     ds.attrs = {
-        "instrument": "wfc3", "detector": "uvis", "filter": "f475w", "scale": "fine",
+        "instrument": "wfc3",
+        "detector": "uvis",
+        "filter": "f475w",
+        "scale": "fine",
         "parameters": {"pixfrac": 0.8, "bits": [1, 2]},
         "records": {"ib4606c5q": record("ib4606c5q"), "ib4606c8q": record("ib4606c8q")},
     }
@@ -105,9 +132,11 @@ def test_nothing_computes_behind_the_users_back(tmp_path):
             repr(window)
             window._repr_html_()
             (window.sci * window.wht).mean()
-            for act in (lambda ds=ds: ds.hap.inputs(*ds.hap.frame.center),
-                        lambda ds=ds: ds.hap.to_zarr(tmp_path / "x.zarr"),
-                        lambda ds=ds: ds.hap.plot()):
+            for act in (
+                lambda ds=ds: ds.hap.inputs(*ds.hap.frame.center),
+                lambda ds=ds: ds.hap.to_zarr(tmp_path / "x.zarr"),
+                lambda ds=ds: ds.hap.plot(),
+            ):
                 with pytest.raises(AssertionError, match="behind"):
                     act()
     assert not (tmp_path / "x.zarr").exists()
@@ -148,10 +177,16 @@ def test_at_gives_the_pixel(tmp_path):
         pixel.hap.at(10.0, 10.0)
 
 
-@pytest.mark.parametrize(("size", "shape"), [
-    ("2 arcsec", (50, 50)), (2.0, (50, 50)), (("2 arcsec", "4 arcsec"), (100, 50)),
-    ("0.05 arcmin", (75, 75)), ("0.001 arcsec", (1, 1)),
-])
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [
+        ("2 arcsec", (50, 50)),
+        (2.0, (50, 50)),
+        (("2 arcsec", "4 arcsec"), (100, 50)),
+        ("0.05 arcmin", (75, 75)),
+        ("0.001 arcsec", (1, 1)),
+    ],
+)
 def test_cutout_sizes(size, shape):
     ds = mosaic(FRAME)
     ra, dec = FRAME.pixel_to_sky(130, 170)
@@ -244,7 +279,9 @@ def test_export_holds_a_few_tiles_at_a_time(tmp_path, monkeypatch):
     frame = replace(FRAME, shape=(10 * side, 6 * side))
     values = da.map_blocks(
         lambda block_info=None: np.random.default_rng(1).random((side, side), "f4"),
-        chunks=((side,) * 10, (side,) * 6), dtype="f4", meta=np.empty((0, 0), "f4"),
+        chunks=((side,) * 10, (side,) * 6),
+        dtype="f4",
+        meta=np.empty((0, 0), "f4"),
     )
     ds = attach_frame(xr.Dataset({"sci": (("y", "x"), values)}), frame)
     ds.hap.to_zarr(tmp_path / "warm.zarr")
@@ -312,8 +349,11 @@ def test_killed_exports_are_cleaned_up(tmp_path):
         "open_mosaic(sys.argv[1]).hap.to_zarr(sys.argv[2])"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / GROUP), str(target)], cwd=ROOT,
-        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", code, str(tmp_path / GROUP), str(target)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert process.stdout.readline() == "now\n"
     assert not target.exists()
@@ -335,7 +375,8 @@ def test_killed_exports_are_cleaned_up(tmp_path):
 def test_to_fits_asks_the_exporter(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(
-        fits_export, "write_fits",
+        fits_export,
+        "write_fits",
         lambda ds, path, **options: given.append((ds, path, options)) or path,
     )
     cell = SkyGrid()["skycell-p1889x07y19"]

@@ -30,7 +30,8 @@ def test_whole_cell_has_coordinates_that_are_never_made(monkeypatch):
     asked = []
     original = Frame.pixel_to_sky
     monkeypatch.setattr(
-        Frame, "pixel_to_sky",
+        Frame,
+        "pixel_to_sky",
         lambda self, x, y: asked.append(np.broadcast(x, y).size) or original(self, x, y),
     )
     assert ds.ra.shape == ds.dec.shape == (450794, 450794)
@@ -115,9 +116,7 @@ def test_skipped_pixels_have_no_frame():
 @settings(max_examples=50, deadline=None)
 @given(y=st.floats(-0.499, 59.499), x=st.floats(-0.499, 79.499))
 def test_nearest_is_the_pixel_that_holds_the_position(y, x):
-    ds = mosaic(SMALL).assign(
-        row=("y", np.arange(60)), column=("x", np.arange(80))
-    )
+    ds = mosaic(SMALL).assign(row=("y", np.arange(60)), column=("x", np.arange(80)))
     ra, dec = SMALL.pixel_to_sky(x, y)
     pixel = ds.sel(ra=float(ra), dec=float(dec), method="nearest")
     # Within 1e-6 pixel of a border both neighbours are right.

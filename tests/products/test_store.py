@@ -50,7 +50,8 @@ def contents(folder):
     """Name -> hash of every file."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(Path(folder).rglob("*")) if path.is_file()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
     }
 
 
@@ -60,8 +61,13 @@ def times(folder):
 
 def start(path, word="first", **options):
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(path), word], cwd=ROOT, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, **options,
+        [sys.executable, str(SCRIPT), str(path), word],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        **options,
     )
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
@@ -151,10 +157,22 @@ def test_receipt_holds_what_was_given(done):
 
 def test_palette_and_records_are_read_when_asked(done, monkeypatch):
     record = ExposureRecord(
-        name="ib4606c5q", url="/data/ib4606c5q_flc.fits", identity=FileIdentity(1, "a", "b"),
-        instrument="wfc3", detector="uvis", filter="f475w", exptime=350.0, expstart=55000.0,
-        expend=55000.1, unit="electron", proposal="11664", visit="ib4606", target="ANY",
-        suffix="flc", wcsname="IDC", chips=(),
+        name="ib4606c5q",
+        url="/data/ib4606c5q_flc.fits",
+        identity=FileIdentity(1, "a", "b"),
+        instrument="wfc3",
+        detector="uvis",
+        filter="f475w",
+        exptime=350.0,
+        expstart=55000.0,
+        expend=55000.1,
+        unit="electron",
+        proposal="11664",
+        visit="ib4606",
+        target="ANY",
+        suffix="flc",
+        wcsname="IDC",
+        chips=(),
     )
     store = fake.create(done)
     with store:
@@ -247,8 +265,9 @@ def test_rerun_writes_what_changed_and_nothing_else(done):
     before, was = times(done), contents(done)
     planned = fake.plan(window) | {(1001, 2002): "other"}
     assert fake.run(done, window, planned) == [(1001, 2002)]
-    changed = {Path(p).relative_to(done / GROUP) for p, t in times(done).items()
-               if before.get(p) != t}
+    changed = {
+        Path(p).relative_to(done / GROUP) for p, t in times(done).items() if before.get(p) != t
+    }
     rows, columns = range(2002, 2004), range(4004, 4006)
     for path in changed:
         if path.parts[0] == "receipts":
@@ -492,9 +511,16 @@ def test_two_processes_write_different_tiles(tmp_path):
         )
         workers = [
             subprocess.Popen(
-                [sys.executable, "-c", code, str(SCRIPT.parent), str(tmp_path / "store.pickle"),
-                 str(part)],
-                cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                [
+                    sys.executable,
+                    "-c",
+                    code,
+                    str(SCRIPT.parent),
+                    str(tmp_path / "store.pickle"),
+                    str(part),
+                ],
+                cwd=ROOT,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
             )
             for part in range(2)
         ]
@@ -545,8 +571,9 @@ def check_shown_tiles(group, window):
                 fake.plane(name, part.shape, index, f"{word}-{index[0]}-{index[1]}")
                 for word in ("first", "second")
             ]
-            assert any(np.array_equal(shown, p, equal_nan=shown.dtype.kind == "f")
-                       for p in (fill, *whole))
+            assert any(
+                np.array_equal(shown, p, equal_nan=shown.dtype.kind == "f") for p in (fill, *whole)
+            )
 
 
 def test_kill_between_manifest_and_discard(done, monkeypatch):
@@ -728,8 +755,11 @@ def test_slices_of_slices(done):
     ds = open_mosaic(done / GROUP)
     values = ds.sci.values
     for rows, columns in (
-        (slice(3, 200, 7), 5), (slice(None, None, -1), slice(300, 20, -3)), (-1, -2),
-        (slice(5, 5), slice(None)), ([1, 200, 3], slice(100, 140)),
+        (slice(3, 200, 7), 5),
+        (slice(None, None, -1), slice(300, 20, -3)),
+        (-1, -2),
+        (slice(5, 5), slice(None)),
+        ([1, 200, 3], slice(100, 140)),
     ):
         picked = ds.sci.isel(y=rows, x=columns).values
         np.testing.assert_array_equal(picked, values[rows, columns])
@@ -750,8 +780,9 @@ def test_palettes_survive_their_bytes_and_merge(one, two):
     back = [palette_from_bytes(palette_to_bytes(p), "x") for p in stored]
     merged = Palette.merge(back)
     again = palette_from_bytes(palette_to_bytes(merged), "x")
-    for palette, plain in zip((*back, merged, again), (one, two, one | two, one | two),
-                              strict=True):
+    for palette, plain in zip(
+        (*back, merged, again), (one, two, one | two, one | two), strict=True
+    ):
         assert {k: frozenset(v) for k, v in palette.items()} == {0: frozenset(), **plain}
         assert palette_to_bytes(Palette.from_mapping(palette))
     with pytest.raises(KeyError):
@@ -763,8 +794,14 @@ def test_damaged_palettes_are_refused():
     data = palette_to_bytes(good)
     mixed = Palette(good.inputs, good.sorted_keys[::-1], good.bits[::-1])
     foreign = Palette(good.inputs, good.sorted_keys, good.bits | np.uint8(128))
-    for bad in (b"", data[:-4], data.replace(b"palette 2", b"palette 9"), b"{}\n" + data,
-                palette_to_bytes(mixed), palette_to_bytes(foreign)):
+    for bad in (
+        b"",
+        data[:-4],
+        data.replace(b"palette 2", b"palette 9"),
+        b"{}\n" + data,
+        palette_to_bytes(mixed),
+        palette_to_bytes(foreign),
+    ):
         with pytest.raises(StoreError, match="where is damaged"):
             palette_from_bytes(bad, "where")
 
