@@ -156,7 +156,8 @@ def simulate_exposure(
     Examples
     --------
     >>> scene = Scene.stars(ra=10.0, dec=-30.0, mag=20.0)
-    >>> exposure = simulate_exposure(scene, "WFC3", "IR", "F160W", Pointing(10.0, -30.0), 9.0, seed=1)
+    >>> pointing = Pointing(10.0, -30.0)
+    >>> exposure = simulate_exposure(scene, "WFC3", "IR", "F160W", pointing, 300.0, seed=1)
     >>> [hdu.name for hdu in exposure.hdus]
     ['PRIMARY', 'SCI', 'ERR', 'DQ', 'SAMP', 'TIME']
     """
@@ -166,20 +167,18 @@ def simulate_exposure(
     chosen = _chosen(chips, template.chips)
     if not exptime > 0.0:
         raise ParameterError(f"exptime={exptime} must be above 0 seconds")
-    told = (passband, pointing, float(exptime), seed)
-    root = check_rootname(rootname or hashed_rootname(figures.prefix, *told))
+    name = hashed_rootname(figures.prefix, passband, pointing, float(exptime), seed)
+    root = check_rootname(rootname or name)
+    told_attitude = attitude(template, pointing, truth=False)
+    identity = headers.Identity(root, f"{root}_{figures.suffix}.fits", target, proposal)
     setting = headers.Setting(
-        headers.Identity(root, f"{root}_{figures.suffix}.fits", target, proposal),
-        template, figures, passband, pointing, attitude(template, pointing, truth=False),
-        float(exptime),
-    )  # fmt: skip
+        identity, template, figures, passband, pointing, told_attitude, float(exptime)
+    )
     made = {extver: _simulate_chip(scene, setting, extver, seed, options) for extver in chosen}
     truths = {extver: truth for extver, (truth, _) in made.items()}
     hdus = _assemble(setting, truths, {extver: light for extver, (_, light) in made.items()})
-    return SimulatedExposure(
-        hdus, setting.identity.filename, root, figures, passband, pointing, setting.exptime,
-        options, truths,
-    )  # fmt: skip
+    told = (figures, passband, pointing, setting.exptime, options)
+    return SimulatedExposure(hdus, identity.filename, root, *told, truths)
 
 
 def _chosen(chips: Sequence[int] | None, known: Sequence[int]) -> tuple[int, ...]:
