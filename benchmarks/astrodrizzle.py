@@ -46,10 +46,10 @@ _PARAMETERS = DrizzleParameters(good_bits=0, doubtful_bits=0, sky="none", flux_s
 class Mosaic:
     """Planes of either side; ``ctx`` has bit k set for the k-th chip."""
 
-    sci: NDArray[np.floating[Any]]
-    wht: NDArray[np.floating[Any]]
-    ctx: NDArray[np.integer[Any]]
-    err: NDArray[np.floating[Any]] | None = None
+    sci: NDArray[Any]
+    wht: NDArray[Any]
+    ctx: NDArray[Any]
+    err: NDArray[Any] | None = None
 
 
 def find_peer(given: str | None) -> str:
@@ -141,7 +141,7 @@ def compare(mine: Mosaic, peer: Mosaic, label: str) -> list[Figure]:
     ] + [Figure(f"{label} {name}", float(value)) for name, value in seen]
 
 
-def _largest(weights: NDArray[np.floating[Any]], where: NDArray[np.bool_]) -> float:
+def _largest(weights: NDArray[Any], where: NDArray[np.bool_]) -> float:
     return float(weights[where].max() / weights.max()) if where.any() else 0.0
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -26,17 +27,18 @@ _SIDE = 200
 @contextmanager
 def counted_tiles() -> Iterator[list[object]]:
     """Collect the frame of every tile that is drizzled meanwhile."""
-    original, made = build.drizzle_tile, []
+    original: Any = getattr(build, "drizzle_tile")  # noqa: B009 (it is imported there)
+    made: list[object] = []
 
-    def counting(exposures, frame, *rest):  # type: ignore[no-untyped-def]
+    def counting(exposures: object, frame: object, *rest: object) -> object:
         made.append(frame)
         return original(exposures, frame, *rest)
 
-    build.drizzle_tile = counting
+    setattr(build, "drizzle_tile", counting)  # noqa: B010
     try:
         yield made
     finally:
-        build.drizzle_tile = original
+        setattr(build, "drizzle_tile", original)  # noqa: B010
 
 
 def records_over_cell(workdir: Path, count: int, *, quick: bool) -> list[ExposureRecord]:

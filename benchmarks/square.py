@@ -63,8 +63,9 @@ def make_case(rows: int = 2051) -> Case:
     chip = next(chips_of_templates())
     chip = replace(chip, distortion=replace(chip.distortion, shape=(rows, 4096)))
     grid = output_grid(chip.distortion).wcs
-    cd = tuple(float(v) for v in grid.cd.ravel())
-    root = Frame(tuple(grid.crval), (1.0, 1.0), cd, (1, 1))
+    cd11, cd12, cd21, cd22 = (float(v) for v in grid.cd.ravel())
+    crval = float(grid.crval[0]), float(grid.crval[1])
+    root = Frame(crval, (1.0, 1.0), (cd11, cd12, cd21, cd22), (1, 1))
     chain = chip.distortion.chain_to(root.crval, root.crpix, root.cd)
     bounds = square.chip_reach(chain, chip.distortion.shape).bounds
     y0, x0 = int(bounds[..., 2].min()), int(bounds[..., 0].min())
@@ -79,7 +80,7 @@ def make_case(rows: int = 2051) -> Case:
     # C takes this factor as float32: a number that both represent.
     gain = float(np.float32((root.pixel_scale / chip.distortion.pixel_scale) ** 2))
     pixels = square.ChipPixels(0, sci, err, weight, np.zeros(size, np.uint16), 0.0, gain)
-    return Case(chip, Frame(root.crval, root.crpix, cd, shape, (y0, x0)), chain, pixels)
+    return Case(chip, Frame(crval, root.crpix, root.cd, shape, (y0, x0)), chain, pixels)
 
 
 class Ours:

@@ -6,6 +6,7 @@ agreement.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -42,6 +43,7 @@ def test_map_is_accurate(workdir: Path) -> None:
     assert run_quick("map", workdir)["worst of 5 chips"] <= 1e-6
 
 
+@pytest.mark.peer
 def test_square_agrees_with_c(workdir: Path) -> None:
     pytest.importorskip("drizzle")
     found = run_quick("square", workdir)
@@ -63,6 +65,7 @@ def test_cutout_computes_only_its_tiles(workdir: Path) -> None:
     assert found["tiles computed, across a corner"] == 4
 
 
+@pytest.mark.peer
 def test_astrodrizzle_agrees(workdir: Path) -> None:
     if not importlib.util.find_spec("drizzlepac") and not os.environ.get("HAPDASK_PEER_PYTHON"):
         pytest.skip("needs drizzlepac, here or in HAPDASK_PEER_PYTHON")

@@ -77,12 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit code.
     """
-    if arguments is None:  # a process of our own
-        keep_freed_memory()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
-    _set_up_logging(debug)
+    if arguments is None:  # a process of our own
+        keep_freed_memory()
+        _set_up_logging(debug)
     try:
         app(given, prog_name="hapdask")
     except SystemExit as stop:

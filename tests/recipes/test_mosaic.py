@@ -20,6 +20,8 @@ from hapdask.sky.grid import SkyGrid
 
 CENTER = (150.1, 2.2)
 
+pytestmark = pytest.mark.filterwarnings("ignore:the exposures' sky levels")
+
 
 class ComputedError(AssertionError):
     pass
