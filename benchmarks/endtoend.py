@@ -33,7 +33,7 @@ _PARTS: tuple[tuple[str, Any, str], ...] = (
     ("fit the map's cells", square, "make_geometry"),
     ("drizzle", square, "drizzle_chip"),
     ("note inputs", InputSets, "fold"),
-    ("make planes", TileSums, "_plane"),
+    ("make planes", TileSums, "planes"),
     ("hand planes to zarr", MosaicStore, "_write_plane"),
 )
 
@@ -44,16 +44,26 @@ def timed_parts() -> Iterator[dict[str, float]]:
     seconds: dict[str, float] = defaultdict(float)
     lock = threading.Lock()
 
+    def call(label: str, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        start = time.thread_time()
+        try:
+            return function(*args, **options)
+        finally:
+            with lock:
+                seconds[label] += time.thread_time() - start
+
     def timing(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*args: Any, **options: Any) -> Any:
-            start = time.thread_time()
-            try:
-                return function(*args, **options)
-            finally:
-                with lock:
-                    seconds[label] += time.thread_time() - start
+            result = call(label, function, *args, **options)
+            # A generator works when it is asked for its next item.
+            return each(label, result) if isinstance(result, Iterator) else result
 
         return timed
+
+    def each(label: str, items: Iterator[Any]) -> Iterator[Any]:
+        end = object()
+        while (item := call(label, next, items, end)) is not end:
+            yield item
 
     originals = [(owner, name, getattr(owner, name)) for _, owner, name in _PARTS]
     for (label, owner, name), (_, _, original) in zip(_PARTS, originals, strict=True):

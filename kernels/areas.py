@@ -66,9 +66,12 @@ def _edge(
     right = x2 if rightward else x1
     y_left = y1 if rightward else y2
     edges[plane + k] = 0.5 * abs(dx) * dx * inverse
-    for c in range(len(columns)):
+    # All of the drop lies between the first and the last border.
+    edges[plane + _ROW + k] = y_left
+    for c in range(1, len(columns) - 1):
         border = min(max(np.float64(c), left), right)
         edges[plane + np.uint64(c + 1) * _ROW + k] = y_left + (border - left) * slope
+    edges[plane + np.uint64(len(columns)) * _ROW + k] = y_left + (right - left) * slope
 
 
 @kernel

@@ -12,89 +12,74 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels.jit import inline, kernel
+from hapdask.kernels.jit import kernel
 from hapdask.kernels.sums import Layer, Reserve
 
-#: Number of each plane that is a function of the sums of one pixel.
-_SCI, _WHT, _ERR, _NOISE_RATIO, _EPOCH = range(5)
-_NUMBERS = {"sci": _SCI, "wht": _WHT, "err": _ERR, "noise_ratio": _NOISE_RATIO, "epoch": _EPOCH}
-
-
-def plane_of_sums(
-    name: str,
-    inputs: NDArray[np.int32],
-    clean: Layer,
-    reserve: Reserve,
-    border: int,
-    out: NDArray[np.floating],
-) -> None:
-    """Compute one of sci, wht, err, noise_ratio, epoch.
-
-    Parameters
-    ----------
-    name : str
-    inputs : ndarray of int32, shape (ny, nx)
-        From `published_inputs`.
-    clean : Layer
-    reserve : Reserve
-    border : int
-        Width of the border that the layers have around the tile.
-    out : ndarray of float32 or float64, shape (ny, nx)
-        Receives the plane; NaN (0 for wht) where nothing contributed.
-    """
-    _fill(_NUMBERS[name], inputs, clean, reserve, border, out)
-
-
-@inline
-def _value(
-    number: int, value: float, weight: float, pooled: float, single: float, epoch: float
-) -> float:
-    if number == _WHT:
-        return weight
-    if number == _SCI:
-        return value / weight
-    if number == _ERR:
-        return math.sqrt(single) / weight
-    if number == _NOISE_RATIO:
-        return math.sqrt(pooled / single)
-    return epoch / weight
+Plane = NDArray[np.floating]
 
 
 @kernel
-def _fill(
-    number: int,
-    inputs: NDArray[np.int32],
+def finish_sums(
     clean: Layer,
     reserve: Reserve,
+    reached: NDArray[np.int64],
     border: int,
-    out: NDArray[np.floating],
+    sci: Plane,
+    wht: Plane,
+    err: Plane,
+    noise_ratio: Plane,
+    epoch: Plane,
 ) -> None:
-    noise, times = number in (_ERR, _NOISE_RATIO), number == _EPOCH
-    empty = 0.0 if number == _WHT else np.nan
-    good, good_epoch = clean.sums, clean.epoch
-    slot, poor, poor_epoch = reserve.slot, reserve.sums, reserve.epoch
-    for y in range(np.uint64(out.shape[0])):
-        j = y + np.uint64(border)
-        for x in range(np.uint64(out.shape[1])):
-            if inputs[y, x] == 0:
-                out[y, x] = empty
-                continue
-            i = x + np.uint64(border)
-            pooled, single, epoch = 0.0, 0.0, 0.0
-            value, weight = good[j, i, np.uint64(0)], good[j, i, np.uint64(1)]
-            if weight > 0.0:
-                if noise:
-                    pooled, single = good[j, i, np.uint64(2)], good[j, i, np.uint64(3)]
-                if times:
-                    epoch = good_epoch[j, i]
-            else:
-                s = np.uint64(slot[j, i])
-                value, weight = poor[s, np.uint64(0)], poor[s, np.uint64(1)]
-                if noise:
-                    pooled, single = poor[s, np.uint64(2)], poor[s, np.uint64(3)]
-                if times:
-                    epoch = poor_epoch[s]
-            out[y, x] = _value(number, value, weight, pooled, single, epoch)
+    """Compute the planes that are functions of the sums, in one pass over them.
+
+    Parameters
+    ----------
+    clean : Layer
+    reserve : Reserve
+    reached : ndarray of int64, shape (rows of the layer, 2)
+        Columns of each row that any chip can have reached: first, and the one after the last.
+    border : int
+        Width of the border that the layer has around the tile.
+    sci, wht : ndarray of float32, shape (ny, nx)
+        Hold NaN (0 for wht) on entry, which stays where nothing contributed.
+    err, noise_ratio : ndarray of float32; epoch : ndarray of float64
+        The same, or of shape (0, 0) where only the basic planes are summed.
+    """
+    ny, nx = sci.shape
+    for y in range(ny):
+        first = max(reached[y + border, 0] - border, 0)
+        n = min(reached[y + border, 1] - border, nx) - first
+        if n <= 0:
+            continue
+        start = border + first
+        row = clean.sums[y + border, start : start + n]
+        out_sci, out_wht = sci[y, first : first + n], wht[y, first : first + n]
+        for x in range(np.uint64(n)):
+            w = row[x, np.uint64(1)]
+            out_wht[x] = w
+            out_sci[x] = row[x, np.uint64(0)] / w if w > 0.0 else np.nan
+        if epoch.size:
+            times = clean.epoch[y + border, start : start + n]
+            out_err, out_ratio = err[y, first : first + n], noise_ratio[y, first : first + n]
+            out_epoch = epoch[y, first : first + n]
+            for x in range(np.uint64(n)):
+                w, single = row[x, np.uint64(1)], row[x, np.uint64(3)]
+                out_err[x] = math.sqrt(single) / w if w > 0.0 else np.nan
+                ratio = math.sqrt(row[x, np.uint64(2)] / single)
+                out_ratio[x] = ratio if w > 0.0 else np.nan
+                out_epoch[x] = times[x] / w if w > 0.0 else np.nan
+    width = reserve.slot.shape[1]
+    for s in range(1, reserve.used[0]):
+        j, i = reserve.home[s] // width, reserve.home[s] % width
+        y, x, w = j - border, i - border, reserve.sums[s, 1]
+        outside = y < 0 or x < 0 or y >= ny or x >= nx
+        if outside or w <= 0.0 or clean.sums[j, i, 1] > 0.0:
+            continue
+        wht[y, x], sci[y, x] = w, reserve.sums[s, 0] / w
+        if epoch.size:
+            err[y, x] = math.sqrt(reserve.sums[s, 3]) / w
+            noise_ratio[y, x] = math.sqrt(reserve.sums[s, 2] / reserve.sums[s, 3])
+            epoch[y, x] = reserve.epoch[s] / w
 
 
 @kernel

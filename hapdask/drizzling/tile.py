@@ -24,7 +24,8 @@ from hapdask.sky.frame import Frame
 #: Raised whenever the bytes of a tile may change for the same inputs.
 ALGORITHM = "square-1"
 
-_OF_SUMS = frozenset({"sci", "wht", "err", "noise_ratio", "epoch"})
+#: In the order of `finish_sums`.
+_OF_SUMS = ("sci", "wht", "err", "noise_ratio", "epoch")
 
 
 class TileSums:
@@ -46,6 +47,7 @@ class TileSums:
         self._reserve = sums.make_reserve(shape, every_plane=every_plane)
         self._inputs = InputSets()
         self._sets: NDArray[np.int32] | None = None
+        self._planes: dict[str, NDArray[np.floating]] = {}
         self._reached = np.tile(np.array([shape[1], 0], np.int64), (shape[0], 1))
 
     @property
@@ -77,7 +79,7 @@ class TileSums:
         self._inputs.fold(facts, self._clean, self._reserve, spans)
         np.minimum(self._reached[:, 0], spans[:, 1], out=self._reached[:, 0])
         np.maximum(self._reached[:, 1], spans[:, 2], out=self._reached[:, 1])
-        self._sets = None
+        self._sets, self._planes = None, {}
 
     @property
     def sets(self) -> NDArray[np.int32]:
@@ -98,28 +100,40 @@ class TileSums:
         """Compute one variable of `hapdask.schema`, shape of the frame."""
         if name not in self.variables:
             raise KeyError(f"{name} is not among {', '.join(self.variables)}")
-        return self._plane(name)
-
-    def _plane(self, name: str) -> NDArray[np.generic]:
-        if name in _OF_SUMS or name == "quality":
+        if name in _OF_SUMS:
+            return self._finished()[name]
+        if name == "quality":
             out = np.empty(self.frame.shape, VARIABLES[name].dtype)
-            if name == "quality":
-                plane_kernels.published_quality(
-                    self.sets, self._clean, self._reserve, self.border, out
-                )
-            else:
-                plane_kernels.plane_of_sums(
-                    name, self.sets, self._clean, self._reserve, self.border, out
-                )
+            plane_kernels.published_quality(self.sets, self._clean, self._reserve, self.border, out)
             return out
         table = self._inputs.table(name).astype(VARIABLES[name].dtype)
         # "clip" spares a check: every number is in the table.
         return np.take(table, self.sets, mode="clip")
 
+    def _finished(self) -> dict[str, NDArray[np.floating]]:
+        """Every plane that is a function of the sums: reading these takes longest, so once."""
+        if not self._planes:
+            shapes = {
+                name: self.frame.shape if self.every_plane or name in BASIC else (0, 0)
+                for name in _OF_SUMS
+            }
+            self._planes = {
+                name: np.full(shape, VARIABLES[name].fill, VARIABLES[name].dtype)
+                for name, shape in shapes.items()
+            }
+            plane_kernels.finish_sums(
+                self._clean,
+                self._reserve,
+                self._reached,
+                self.border,
+                *(self._planes[name] for name in _OF_SUMS),
+            )
+        return self._planes
+
     def statistics(self) -> dict[str, float]:
         """Figures of the tile for its receipt: covered pixels, mean weight, deepest pixel."""
         covered = int(np.count_nonzero(self.sets))
-        weight, depth = self._plane("wht"), self._inputs.table("nexp")
+        weight, depth = self._finished()["wht"], self._inputs.table("nexp")
         used = np.zeros(depth.size, bool)
         plane_kernels.mark(self.sets.ravel(), used)
         return {
