@@ -13,6 +13,7 @@ Lives here: positions.  Not here: areas and sums (``square``), headers (``observ
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ Floats = NDArray[np.float64]
 
 #: Largest side of a bicubic cell, in detector pixels.
 CELL = 32
-#: Extra width of the strip around a table node in which positions are evaluated exactly.
+#: Extra width of the strip around a table node in which positions are evaluated exactly; nodes
+#: that are closer to each other are taken as one.
 _GUARD = 1e-6
 
 
@@ -182,8 +184,14 @@ def _cell_edges(chain: Chain, axis: int, size: int) -> Floats:
         if inverse:
             positions = (np.arange(table.shape[1 - axis]) - offset) / inverse
             nodes.update(float(p) for p in positions if low < p < high)
+    borders = [low]
+    for node in sorted(nodes - {low, high}):
+        # Nodes of two tables that differ by rounding are one: a cell needs a width.
+        if node - borders[-1] > _GUARD and high - node > _GUARD:
+            borders.append(node)
+    borders.append(high)
     edges = []
-    for a, b in zip(sorted(nodes)[:-1], sorted(nodes)[1:], strict=True):
+    for a, b in pairwise(borders):
         pieces = math.ceil((b - a) / CELL)
         edges += [a + (b - a) * i / pieces for i in range(pieces)]
     return np.array([*edges, high])

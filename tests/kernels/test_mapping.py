@@ -7,7 +7,7 @@ others, part of it the rounding of right ascensions in degrees.
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stwcs.wcsutil import HSTWCS
 
@@ -160,7 +160,12 @@ def tables(draw, size):
     return mapping.LookupTable(values.astype(np.float64), start, step)
 
 
+def flat_table(y: float) -> mapping.LookupTable:
+    return mapping.LookupTable(np.full((1, 1), 0.00628651), (0.0, y), (13.0, 13.0))
+
+
 @settings(max_examples=40)
+@example(found=(None, None, flat_table(0.0), flat_table(4e-174)), angle=0.0, scale=1.0, bend=0.0)
 @given(
     found=st.tuples(*[st.none() | tables(150.0)] * 4),
     angle=st.floats(-180, 180),
