@@ -459,7 +459,8 @@ def test_a_zombie_is_dead():
 
 def test_a_number_given_out_again_is_not_the_holder(tmp_path):
     objects = Objects(str(tmp_path))
-    reused = replace(lock.Holder.me(), pid=os.getppid())  # alive, but started at another time
+    me = lock.Holder.me()
+    reused = replace(me, pid=os.getppid(), started=me.started - 1000)  # alive, but another process
     objects.put("lock", reused.to_bytes())
     holder = lock.acquire(objects, "lock")
     lock.release(objects, "lock", reused)
