@@ -79,10 +79,9 @@ def write_mask(path: str | os.PathLike[str], mask: ArrayLike, kind: str) -> Mask
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, final)
-        except BaseException:
+        finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-            raise
     except OSError as error:
         raise StoreError(f"{final}: the mask cannot be written: {error.strerror}") from error
     return MaskRef(kind, final, mask_hashes(array))
