@@ -8,13 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.config.parameters import DrizzleParameters
-from hapdask.errors import InputError
 from hapdask.kernels import square
 from hapdask.kernels.mapping import Chain
-from hapdask.kernels.weights import pixel_weights
 from hapdask.observe.parts import ChipRecord
-from hapdask.observe.pixels import read_chip_rows
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
@@ -72,38 +68,3 @@ class ReachingChip:
     def geometry(self, pixfrac: float) -> square.ChipGeometry:
         """Make the map of the blocks: megabytes, so one chip at a time."""
         return square.make_geometry(self.chain, self.chip.shape, pixfrac, self.reach, self.blocks)
-
-    def read(
-        self, frame: Frame, parameters: DrizzleParameters, *, errors: bool
-    ) -> square.ChipPixels:
-        """Read the detector rows of the blocks; ``errors`` keeps ERR for the variance planes.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be read.
-        """
-        first, last = block_rows(self.blocks, self.chip)
-        sci, err, dq = read_chip_rows(self.exposure, self.chip, first, last)
-        gain = flux_gain(self.exposure, self.chip, frame)
-        by_variance = parameters.weight == "ERR"
-        if by_variance and err is None:
-            raise InputError(
-                self.exposure.url,
-                "it has no ERR, which weight ERR needs",
-                ext=f"SCI,{self.chip.extver}",
-                remedy="use weight EXP, or leave the exposure out",
-            )
-        weight, doubt = pixel_weights(
-            sci,
-            err,
-            dq,
-            good_bits=parameters.good_bits,
-            doubtful_bits=parameters.doubtful_bits,
-            inverse_variance=by_variance,
-            scale=gain if by_variance else self.exposure.exptime,
-        )
-        if err is None:
-            err = np.full(sci.shape, np.nan, np.float32)
-        kept = err if errors else np.empty((0, 0), np.float32)
-        return square.ChipPixels(first, sci, kept, weight, doubt, self.chip.sky, gain)

@@ -15,6 +15,7 @@ from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.input_sets import InputFacts, InputSets
 from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.palette import Palette
+from hapdask.drizzling.weighting import read_pixels
 from hapdask.kernels import planes as plane_kernels
 from hapdask.kernels import square, sums
 from hapdask.observe.record import ExposureRecord
@@ -188,7 +189,7 @@ def drizzle_tile(
     for found in reaching:
         exposure, chip = found.exposure, found.chip
         geometry = found.geometry(pixfrac)
-        pixels = found.read(frame, parameters, errors=tile.every_plane)
+        pixels = read_pixels(found, frame, parameters, errors=tile.every_plane)
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
         tile.add_chip(geometry, found.reach, found.blocks, pixels, pixfrac, facts)
     return tile
