@@ -30,6 +30,7 @@ from benchmarks.inputs import simulated
 from benchmarks.report import Figure, make_parser, show
 from hapdask.config import DrizzleParameters
 from hapdask.errors import ParameterError
+from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
 _PEER = Path(__file__).with_name("astrodrizzle_peer.py")
@@ -39,7 +40,7 @@ _DITHERS = ((0.0, 0.0), (2.63, 3.31))
 #: A star's core: this many times the noise above the sky, and two pixels around.
 _CORE = 20.0
 #: What AstroDrizzle does here: no sky, every flag is bad, no flux scaling.
-_PARAMETERS = DrizzleParameters(good_bits=0, doubtful_bits=0, sky="none", flux_scaling=False)
+PARAMETERS = DrizzleParameters(good_bits=0, doubtful_bits=0, sky="none", flux_scaling=False)
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,18 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(values.dtype.newbyteorder("="))
 
 
-def ours(folder: Path) -> Mosaic:
-    """Drizzle the same copies onto the WCS that AstroDrizzle gave its product."""
+def frame_of(folder: Path) -> Frame:
+    """Frame of the WCS that AstroDrizzle gave its product."""
     from astropy.io import fits
 
     header = fits.getheader(_product(folder, "sci"))
-    frame = Frame.from_header(header, (header["NAXIS2"], header["NAXIS1"]))
-    exposures = hd.open_exposures(sorted(folder.glob("*_fl?.fits")), strict=True)
-    sums = hd.drizzle_tile(exposures, frame, _PARAMETERS)
+    header["RADESYS"] = "ICRS"  # old files say FK5, of theirs and of ours alike
+    return Frame.from_header(header, (header["NAXIS2"], header["NAXIS1"]))
+
+
+def ours(exposures: Sequence[ExposureRecord], frame: Frame) -> Mosaic:
+    """Drizzle the same exposures onto a frame."""
+    sums = hd.drizzle_tile(exposures, frame, PARAMETERS)
     order = [(e.name, c.extver) for e in exposures for c in e.chips]
     keys, palette = sums.plane("ctx"), sums.palette
     ctx = np.zeros(keys.shape, np.int32)
@@ -169,7 +174,9 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
         for step in steps:
             folder = options.workdir / "astrodrizzle" / f"{detector.lower()}-{step}"
             product = theirs(peer, inputs, folder, scale, step)
-            found = compare(ours(folder), product, f"{detector}, stepsize {step}:")
+            exposures = hd.open_exposures(sorted(folder.glob("*_fl?.fits")), strict=True)
+            mine = ours(exposures, frame_of(folder))
+            found = compare(mine, product, f"{detector}, stepsize {step}:")
             print(*found, sep="\n", flush=True)
             figures += found
             shutil.rmtree(folder)

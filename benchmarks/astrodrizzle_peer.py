@@ -1,7 +1,8 @@
 """Run AstroDrizzle's final step alone, in whatever environment has it; needs nothing of hapdask.
 
-``python -P astrodrizzle_peer.py FOLDER SCALE STEPSIZE`` drizzles every FLC or FLT in the folder
-onto a north-up grid; AstroDrizzle writes to its inputs, so they are to be copies.
+``python -P astrodrizzle_peer.py FOLDER SCALE STEPSIZE`` drizzles every FLC, FLT or c0m of a folder
+onto a north-up grid, of the scale of its own choice where SCALE is 0; AstroDrizzle writes to its
+inputs, so they are to be copies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def main(folder: str, scale: str, stepsize: str) -> None:
     from drizzlepac import astrodrizzle
 
     astrodrizzle.AstroDrizzle(
-        [path.name for path in sorted(Path().glob("*_fl?.fits"))],
+        [path.name for path in sorted(Path().glob("*_*.fits")) if not path.match("*_c1m.fits")],
         output="final",
         runfile="final",
         preserve=False,
@@ -40,7 +41,7 @@ def main(folder: str, scale: str, stepsize: str) -> None:
         final_bits=0,
         final_units="cps",
         final_wcs=True,
-        final_scale=float(scale),
+        final_scale=float(scale) or None,
         final_rot=0.0,
     )
 

@@ -19,19 +19,21 @@ from typing import Any
 from benchmarks.inputs import make_job, middle_of_cell, one_record, pixels_in, spread_over
 from benchmarks.report import CACHE, Figure, make_parser, show, wall_and_cpu
 from hapdask.drizzling import inputs as drizzling_inputs
+from hapdask.drizzling import tile as tiles
+from hapdask.drizzling import weighting
 from hapdask.drizzling.input_sets import InputSets
 from hapdask.drizzling.tile import TileSums
-from hapdask.kernels import square
+from hapdask.kernels import blocks
 from hapdask.products.writer import MosaicStore
 from hapdask.recipes.sky_cells import Job, run_job
 
 #: What is timed: label, where it is looked up, its name there.  None holds another.
 _PARTS: tuple[tuple[str, Any, str], ...] = (
-    ("read detector rows", drizzling_inputs, "read_chip_rows"),
-    ("weights", drizzling_inputs, "pixel_weights"),
-    ("reach of chips", square, "chip_reach"),
-    ("fit the map's cells", square, "make_geometry"),
-    ("drizzle", square, "drizzle_chip"),
+    ("read detector rows", weighting, "read_chip_rows"),
+    ("weights", weighting, "weigh"),
+    ("reach of chips", blocks, "chip_reach"),
+    ("fit the map's cells", drizzling_inputs, "make_geometry"),
+    ("drizzle", tiles, "drizzle_chip"),
     ("note inputs", InputSets, "fold"),
     ("make planes", TileSums, "planes"),
     ("hand planes to zarr", MosaicStore, "_write_plane"),

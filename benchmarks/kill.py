@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     centre = middle_of_cell(2).center if not options.files else _centre(records)
     frame = Frame.from_center(*centre, 0.04, (options.side, options.side))
     job = make_job(records, frame, options.tile)
-    compile_kernels({item.patch for tile in job.plan.tiles for item in tile.inputs})
+    compile_kernels(job.plan.patches)
     options.workdir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.workdir) as folder:
         kills = min(options.kills, 2) if options.quick else options.kills

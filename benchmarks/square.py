@@ -34,7 +34,9 @@ from benchmarks.report import (
 )
 from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
-from hapdask.kernels import mapping, square
+from hapdask.kernels import mapping
+from hapdask.kernels.blocks import ChipPixels, blocks_reaching, chip_reach
+from hapdask.kernels.drizzle import Drop, make_geometry
 from hapdask.schema import ALL, BASIC
 from hapdask.sky.frame import Frame
 
@@ -42,6 +44,8 @@ from hapdask.sky.frame import Frame
 _GATES = {1.0: 4.0, 0.8: 3.5}
 #: Weight below which a relative difference says nothing: the rim of the drops.
 _FAINT = 0.01
+#: Half width of the widest kernel, output pixels: room around the chip.
+_WIDEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Case:
     chip: Chip
     frame: Frame
     chain: mapping.Chain
-    pixels: square.ChipPixels
+    pixels: ChipPixels
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,7 +71,7 @@ def make_case(rows: int = 2051) -> Case:
     crval = float(grid.crval[0]), float(grid.crval[1])
     root = Frame(crval, (1.0, 1.0), (cd11, cd12, cd21, cd22), (1, 1))
     chain = chip.distortion.chain_to(root.crval, root.crpix, root.cd)
-    bounds = square.chip_reach(chain, chip.distortion.shape).bounds
+    bounds = chip_reach(chain, chip.distortion.shape, _WIDEST).bounds
     y0, x0 = int(bounds[..., 2].min()), int(bounds[..., 0].min())
     shape = (int(bounds[..., 3].max()) - y0, int(bounds[..., 1].max()) - x0)
     rng = np.random.default_rng(1)
@@ -79,18 +83,21 @@ def make_case(rows: int = 2051) -> Case:
     err = rng.uniform(6.0, 8.0, size).astype(np.float32)
     # C takes this factor as float32: a number that both represent.
     gain = float(np.float32((root.pixel_scale / chip.distortion.pixel_scale) ** 2))
-    pixels = square.ChipPixels(0, sci, err, weight, np.zeros(size, np.uint16), 0.0, gain)
+    pixels = ChipPixels(0, sci, err, weight, np.zeros(size, np.uint16), 0.0, gain)
     return Case(chip, Frame(crval, root.crpix, root.cd, shape, (y0, x0)), chain, pixels)
 
 
 class Ours:
     """Our whole path for one chip, onto sums that were touched before."""
 
-    def __init__(self, case: Case, pixfrac: float, variables: Sequence[str]) -> None:
+    def __init__(
+        self, case: Case, pixfrac: float, variables: Sequence[str], kernel: str = "square"
+    ) -> None:
         self.case, self.pixfrac = case, pixfrac
-        reach = square.chip_reach(case.chain, case.shape)
-        border = square.patch_size(reach, pixfrac)
-        self.tile = TileSums(case.frame, tuple(variables), border=border)
+        self.drop = Drop(kernel, pixfrac, case.pixels.gain**0.5)
+        reach = chip_reach(case.chain, case.shape, self.drop.halo)
+        self.patch = self.drop.patch(reach.extent)
+        self.tile = TileSums(case.frame, tuple(variables), border=self.patch)
         self.pixels = case.pixels
         if not self.tile.every_plane:
             self.pixels = self.pixels._replace(err=np.empty((0, 0), np.float32))
@@ -102,19 +109,20 @@ class Ours:
 
     def add(self) -> None:
         """Drizzle the chip and note it: what each chip of a mosaic costs; planes come once."""
-        case, pixfrac = self.case, self.pixfrac
-        reach = square.chip_reach(case.chain, case.shape)
-        blocks = square.blocks_reaching(reach, *case.frame.box)
-        geometry = square.make_geometry(case.chain, case.shape, pixfrac, reach, blocks)
+        case = self.case
+        reach = chip_reach(case.chain, case.shape, self.drop.halo)
+        blocks = blocks_reaching(reach, *case.frame.box)
+        geometry = make_geometry(case.chain, case.shape, self.drop, self.patch, blocks)
         facts = InputFacts(f"chip{self.added}", 1, 500.0, 59000.0 + self.added)
         self.added += 1
-        self.tile.add_chip(geometry, reach, blocks, self.pixels, pixfrac, facts)
+        boxes = reach.bounds[blocks[:, 0], blocks[:, 1]]
+        self.tile.add_chip(geometry, blocks, boxes, self.pixels, facts)
 
 
 class Peer:
     """The C library on arrays that were touched before, given a pixmap."""
 
-    def __init__(self, case: Case, pixfrac: float) -> None:
+    def __init__(self, case: Case, pixfrac: float, kernel: str = "square") -> None:
         ny, nx = case.shape
         x, y = np.meshgrid(np.arange(nx, dtype=float), np.arange(ny, dtype=float))
         out_x, out_y = np.empty(x.size), np.empty(x.size)
@@ -124,7 +132,7 @@ class Peer:
         self.sci = np.zeros(case.frame.shape, np.float32)
         self.wht = np.zeros(case.frame.shape, np.float32)
         self.ctx = np.zeros(case.frame.shape, np.int32)
-        self.case, self.pixfrac = case, pixfrac
+        self.case, self.pixfrac, self.kernel = case, pixfrac, kernel
 
     def __call__(self) -> None:
         from drizzle import cdrizzle
@@ -146,7 +154,7 @@ class Peer:
             iscale=gain,
             pscale_ratio=gain**0.5,
             pixfrac=self.pixfrac,
-            kernel="square",
+            kernel=self.kernel,
             in_units="cps",
             expscale=1.0,
             wtscale=1.0,

@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.kernels.blocks import ROW
 from hapdask.kernels.jit import inline, kernel
 
 Floats = NDArray[np.float64]
 #: A tuple of which only the length matters, because the compiler knows it.
 Length = tuple[int, ...]
 
-#: Drops per call: the width of a block of detector pixels.
-ROW = 256
 _ROW = np.uint64(ROW)
 #: Planes of the edge buffer: four edges of (weight, then y at each column border).
 _EDGES = 4

@@ -28,6 +28,8 @@ CELL = 32
 #: Extra width of the strip around a table node in which positions are evaluated exactly; nodes
 #: that are closer to each other are taken as one.
 _GUARD = 1e-6
+#: Change of a table's step, pixels, below which it is taken as straight: what is missed is less.
+_STRAIGHT = 5e-8
 
 
 class LookupTable(NamedTuple):
@@ -175,14 +177,17 @@ def make_pixel_map(
 
 
 def _cell_edges(chain: Chain, axis: int, size: int) -> Floats:
-    """Borders of the cells along one axis: every node of every table, at most `CELL` apart."""
+    """Borders of the cells along one axis: the nodes at which a table bends, `CELL` apart or less.
+
+    Between others it is straight: WFPC2's D2IM has a node at every row and bends at few.
+    """
     low, high = -1.0, float(size)
     nodes = {low, high}
     tables = (chain.d2im_x, chain.d2im_y, chain.npol_x, chain.npol_y)
     for geometry, table in zip(chain.geometry, tables, strict=True):
         inverse, offset = geometry[2 * axis : 2 * axis + 2]
         if inverse:
-            positions = (np.arange(table.shape[1 - axis]) - offset) / inverse
+            positions = (_bends(table, 1 - axis) - offset) / inverse
             nodes.update(float(p) for p in positions if low < p < high)
     borders = [low]
     for node in sorted(nodes - {low, high}):
@@ -195,6 +200,13 @@ def _cell_edges(chain: Chain, axis: int, size: int) -> Floats:
         pieces = math.ceil((b - a) / CELL)
         edges += [a + (b - a) * i / pieces for i in range(pieces)]
     return np.array([*edges, high])
+
+
+def _bends(table: Floats, axis: int) -> NDArray[np.int64]:
+    """Nodes of a table at its ends, and where its slope along an axis changes."""
+    change = np.abs(np.diff(table, 2, axis=axis)).max(axis=1 - axis, initial=0.0)
+    inner = np.flatnonzero(change > _STRAIGHT) + 1
+    return np.concatenate([[0], inner, [table.shape[axis] - 1]])
 
 
 @inline

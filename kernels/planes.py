@@ -56,7 +56,7 @@ def finish_sums(
         out_sci, out_wht = sci[y, first : first + n], wht[y, first : first + n]
         for x in range(np.uint64(n)):
             w = row[x, np.uint64(1)]
-            out_wht[x] = w
+            out_wht[x] = max(w, 0.0)
             out_sci[x] = row[x, np.uint64(0)] / w if w > 0.0 else np.nan
         if epoch.size:
             times = clean.epoch[y + border, start : start + n]
@@ -88,6 +88,7 @@ def published_inputs(
     reserve: Reserve,
     reached: NDArray[np.int64],
     border: int,
+    signed: bool,
     out: NDArray[np.int32],
 ) -> None:
     """Fill in the number of the set of inputs of each published pixel.
@@ -100,17 +101,26 @@ def published_inputs(
         Columns of each row that any chip can have reached: first, and the one after the last.
     border : int
         Width of the border that the layers have around the tile.
+    signed : bool
+        Whether overlaps may be negative, so that a pixel with inputs may be without weight.
     out : ndarray of int32, shape (ny, nx)
         Zeros on entry.
     """
     good, slot, poor = clean.inputs, reserve.slot, reserve.inputs
+    weight, poor_weight = clean.sums, reserve.sums
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         first = max(reached[j, 0], border)
         last = min(reached[j, 1], border + out.shape[1])
         for i in range(np.uint64(first), np.uint64(max(first, last))):
             found = good[j, i]
-            out[y, i - np.uint64(border)] = found if found else poor[np.uint64(slot[j, i])]
+            if signed and weight[j, i, np.uint64(1)] <= 0.0:
+                found = np.int32(0)
+            if found == 0:
+                s = np.uint64(slot[j, i])
+                if not signed or poor_weight[s, np.uint64(1)] > 0.0:
+                    found = poor[s]
+            out[y, i - np.uint64(border)] = found
 
 
 @kernel
@@ -122,13 +132,41 @@ def published_quality(
     out: NDArray[np.uint16],
 ) -> None:
     """Fill in the doubtful flags of the pixels used, 0 where clean ones were: shape (ny, nx)."""
-    good, slot, flags = clean.inputs, reserve.slot, reserve.flags
+    weight, slot, flags = clean.sums, reserve.slot, reserve.flags
     for y in range(np.uint64(out.shape[0])):
         j = y + np.uint64(border)
         for x in range(np.uint64(out.shape[1])):
             i = x + np.uint64(border)
-            used = inputs[y, x] != 0 and good[j, i] == 0
+            used = inputs[y, x] != 0 and weight[j, i, np.uint64(1)] <= 0.0
             out[y, x] = flags[np.uint64(slot[j, i])] if used else np.uint16(0)
+
+
+@kernel
+def look_up(
+    inputs: NDArray[np.int32],
+    reached: NDArray[np.int64],
+    border: int,
+    table: NDArray[np.generic],
+    out: NDArray[np.generic],
+) -> None:
+    """Fill in a value for the set of inputs of each pixel that any chip can have reached.
+
+    Parameters
+    ----------
+    inputs : ndarray of int32, shape (ny, nx)
+        From `published_inputs`.
+    reached, border : as there
+    table : ndarray, shape (sets,)
+        Value of each set.
+    out : ndarray of the same dtype, shape (ny, nx)
+        Holds the value of the empty set on entry.
+    """
+    ny, nx = out.shape
+    for y in range(np.uint64(ny)):
+        j = y + np.uint64(border)
+        first, last = max(reached[j, 0] - border, 0), min(reached[j, 1] - border, nx)
+        for x in range(np.uint64(first), np.uint64(max(first, last))):
+            out[y, x] = table[np.uint64(inputs[y, x])]
 
 
 @kernel

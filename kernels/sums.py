@@ -1,10 +1,10 @@
 """The sums of a tile: what is accumulated per output pixel.
 
 A `Layer` holds the sums over clean detector pixels; a `Reserve` those over doubtful ones, only for
-output pixels that had no clean one when they came.  After each chip `fold_layer` and
+output pixels that had no clean weight when they came.  After each chip `fold_layer` and
 `fold_reserve` note which output pixels it reached: an input is named for a pixel where it changed
-the pixel's weight.  Every pixel points to the set of its inputs in a table kept by the caller; a
-chip turns a set into at most one new one.
+the pixel's weight (Lanczos kernels may lower it).  Every pixel points to the set of its inputs in a
+table kept by the caller; a chip turns a set into at most one new one.
 
 Lives here: bookkeeping per output pixel.  Not here: geometry, names of exposures, planes.
 """
@@ -144,7 +144,7 @@ def fold_layer(
         y = np.uint64(spans[s, 0])
         for x in range(np.uint64(spans[s, 1]), np.uint64(spans[s, 2])):
             weight, before = sums[y, x, np.uint64(1)], seen[y, x]
-            if weight > before:
+            if weight != before:
                 seen[y, x] = weight
                 if epoch.size:
                     epoch[y, x] += (weight - before) * time
@@ -162,26 +162,26 @@ def fold_layer(
 @kernel
 def fold_reserve(
     reserve: Reserve,
-    clean: NDArray[np.int32],
+    clean: NDArray[np.float64],
     time: float,
     successor: NDArray[np.int32],
     parent: NDArray[np.int32],
     n_sets: int,
 ) -> int:
-    """As `fold_layer`, for all slots of a reserve whose pixel has no clean input by now.
+    """As `fold_layer`, for all slots of a reserve whose pixel has no clean weight by now.
 
     Parameters
     ----------
     reserve : Reserve
-    clean : ndarray of int32, shape (pixels,)
-        ``inputs`` of the layer, flat.
+    clean : ndarray of float64, shape (pixels, 2 or 4)
+        ``sums`` of the layer, pixels flat.
     time, successor, parent, n_sets : as for `fold_layer`
     """
     weights, seen, epoch, inputs = reserve.sums, reserve.seen, reserve.epoch, reserve.inputs
     home = reserve.home
     for s in range(np.uint64(1), np.uint64(reserve.used[0])):
         weight, before = weights[s, np.uint64(1)], seen[s]
-        if weight > before and clean[np.uint64(home[s])] == 0:
+        if weight != before and clean[np.uint64(home[s]), np.uint64(1)] <= 0.0:
             seen[s] = weight
             if epoch.size:
                 epoch[s] += (weight - before) * time
@@ -198,17 +198,14 @@ def fold_reserve(
 
 @kernel
 def spans_of_blocks(
-    bounds: NDArray[np.int64],
-    blocks: NDArray[np.int64],
-    origin: tuple[int, int],
-    width: int,
-    spans: NDArray[np.int64],
+    boxes: NDArray[np.int64], origin: tuple[int, int], width: int, spans: NDArray[np.int64]
 ) -> None:
-    """Columns that any of the blocks can reach, for each row of a layer's arrays.
+    """Columns that any of some blocks can reach, for each row of a layer's arrays.
 
     Parameters
     ----------
-    bounds, blocks : see ``square.ChipGeometry`` and ``square.blocks_reaching``
+    boxes : ndarray of int64, shape (blocks, 4)
+        Bounds of each, see ``blocks.ChipReach``.
     origin : tuple of int
         Root-grid row and column of element [0, 0] of the arrays.
     width : int
@@ -218,8 +215,8 @@ def spans_of_blocks(
     """
     for y in range(spans.shape[0]):
         spans[y] = y, width, 0
-    for b in range(blocks.shape[0]):
-        x0, x1, y0, y1 = bounds[blocks[b, 0], blocks[b, 1]]
+    for b in range(boxes.shape[0]):
+        x0, x1, y0, y1 = boxes[b]
         x0, x1 = max(x0 - origin[1], 0), min(x1 - origin[1], width)
         for y in range(max(y0 - origin[0], 0), min(y1 - origin[0], spans.shape[0])):
             spans[y, 1] = min(spans[y, 1], x0)

@@ -1,4 +1,4 @@
-"""Weights of detector pixels from errors, flags and exposure time."""
+"""Weights of detector pixels from errors, flags, masks and exposure time; errors from counts."""
 
 from __future__ import annotations
 
@@ -14,30 +14,37 @@ def pixel_weights(
     sci: NDArray[np.float32],
     err: NDArray[np.float32] | None,
     dq: NDArray[np.uint16] | None,
+    masked: NDArray[np.bool_] | None = None,
+    inverse_variance: NDArray[np.float32] | None = None,
     *,
     good_bits: int | None,
     doubtful_bits: int,
-    inverse_variance: bool,
+    by_error: bool,
     scale: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
     """Weight and doubtful flags of every pixel.
 
     A pixel counts if its value is finite, its error (where there are errors) is positive and
-    finite, and it has no DQ flag outside ``good_bits`` and ``doubtful_bits``.
+    finite, it is not masked, and it has no DQ flag outside ``good_bits`` and ``doubtful_bits``.
 
     Parameters
     ----------
     sci : ndarray of float32, shape (ny, nx)
     err : ndarray of float32, shape (ny, nx), or None
     dq : ndarray of uint16, shape (ny, nx), or None
+    masked : ndarray of bool, shape (ny, nx), or None
+        Pixels that never count, whatever their flags.
+    inverse_variance : ndarray of float32, shape (ny, nx), or None
+        Weights to be multiplied by ``scale``.
     good_bits : int or None
         Flags that do no harm; None looks at no flag at all.
     doubtful_bits : int
         Flags of pixels that are used for want of better ones.
-    inverse_variance : bool
-        Weight 1 / (err * scale)**2 instead of ``scale``.
+    by_error : bool
+        Without ``inverse_variance``: weight 1 / (err * scale)**2 instead of ``scale``.
     scale : float
-        The weight of every pixel that counts, or the factor that brings ``err`` to output units.
+        The weight of every pixel that counts, or the factor that brings ``err``, or
+        ``inverse_variance``, to output units.
 
     Returns
     -------
@@ -48,15 +55,16 @@ def pixel_weights(
     """
     weight = np.empty(sci.shape, np.float32)
     doubt = np.zeros(sci.shape, np.uint16)
-    no_err: NDArray[Any] = np.empty((0, 0), np.float32)
-    no_dq: NDArray[Any] = np.empty((0, 0), np.uint16)
+    none: NDArray[Any] = np.empty((0, 0), np.float32)
     _fill(
         sci,
-        no_err if err is None else err,
-        no_dq if dq is None or good_bits is None else dq,
+        none if err is None else err,
+        none if inverse_variance is None else inverse_variance,
+        none.astype(np.uint16) if dq is None or good_bits is None else dq,
+        none.astype(np.bool_) if masked is None else masked,
         np.uint16((good_bits or 0) & 0xFFFF),
         np.uint16(doubtful_bits),
-        inverse_variance,
+        by_error,
         scale,
         weight,
         doubt,
@@ -68,10 +76,12 @@ def pixel_weights(
 def _fill(
     sci: NDArray[np.float32],
     err: NDArray[np.float32],
+    inverse_variance: NDArray[np.float32],
     dq: NDArray[np.uint16],
+    masked: NDArray[np.bool_],
     good: np.uint16,
     doubtful: np.uint16,
-    inverse_variance: bool,
+    by_error: bool,
     scale: float,
     weight: NDArray[np.float32],
     doubt: NDArray[np.uint16],
@@ -83,11 +93,49 @@ def _fill(
             if err.size:
                 e = np.float64(err[y, x]) * scale
                 counts = counts and err[y, x] > 0.0 and np.isfinite(err[y, x])
-                if inverse_variance:
+                if by_error:
                     w = 1.0 / (e * e)
+            if inverse_variance.size:
+                w = np.float64(inverse_variance[y, x]) * scale
+                counts = counts and w > 0.0
+            if masked.size:
+                counts = counts and not masked[y, x]
             if dq.size:
                 flags = dq[y, x] & ~good
                 counts = counts and (flags & ~doubtful) == 0
                 doubt[y, x] = flags if counts else np.uint16(0)
             w32 = np.float32(w)
             weight[y, x] = w32 if counts and np.isfinite(w32) else np.float32(0.0)
+
+
+def counting_errors(
+    sci: NDArray[np.float32], to_electrons: float, read_noise: float
+) -> NDArray[np.float32]:
+    """Errors of pixels whose file has none: sqrt(max(electrons, 0) + read noise squared).
+
+    Parameters
+    ----------
+    sci : ndarray of float32, shape (ny, nx)
+    to_electrons : float
+        Electrons of the whole exposure per unit of ``sci``.
+    read_noise : float, electrons
+
+    Returns
+    -------
+    ndarray of float32, shape (ny, nx), unit of ``sci``
+        0, which weighs nothing, where neither light nor read noise is; NaN where ``sci`` is.
+    """
+    err = np.empty(sci.shape, np.float32)
+    _counting_errors(sci, to_electrons, read_noise * read_noise, err)
+    return err
+
+
+@kernel
+def _counting_errors(
+    sci: NDArray[np.float32], to_electrons: float, floor: float, err: NDArray[np.float32]
+) -> None:
+    for y in range(np.uint64(sci.shape[0])):
+        for x in range(np.uint64(sci.shape[1])):
+            electrons = np.float64(sci[y, x]) * to_electrons
+            light = electrons if not electrons < 0.0 else 0.0  # NaN stays
+            err[y, x] = np.float32(np.sqrt(light + floor) / to_electrons)

@@ -15,9 +15,13 @@ from hapdask.drizzling.build import Outcome
 from hapdask.drizzling.plan import TILE
 from hapdask.drizzling.warm import compile_kernels
 from hapdask.errors import PlanError
+from hapdask.observe.exposure import Exposures
+from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
+from hapdask.observe.selection import Verdict
+from hapdask.products.fits_export import FitsOptions
 from hapdask.products.objects import storage_errors
-from hapdask.recipes.export import Exported
+from hapdask.recipes.export import FITS, Exported
 from hapdask.recipes.prepare import Prepared
 from hapdask.recipes.reporting import LeftOut, Listener, Step, rejected, silence, timed
 from hapdask.recipes.sky_cells import (
@@ -54,12 +58,13 @@ class Request:
         Only these; all where empty.
     preset, parameter_file, overrides
         See `hapdask.config.load_parameters`.
+    masks, ivm
+        See `hapdask.measure`.
     tile : int
         Side of the tiles, pixels.
     formats : tuple of str
         Of `hapdask.recipes.export.FORMATS`; nothing is exported where empty.
-    ctx : bool
-        Whether FITS files have CTX.
+    fits : FitsOptions
     strict : bool
         Whether an input that must be left out is an error.
     threads : int
@@ -74,31 +79,56 @@ class Request:
     preset: str = "default"
     parameter_file: str | None = None
     overrides: Mapping[str, object] = field(default_factory=dict)
+    masks: Masks = ()
+    ivm: Maps = ()
     tile: int = TILE
-    formats: tuple[str, ...] = ("fits", "png")
-    ctx: bool = False
+    formats: tuple[str, ...] = ("fits", "jpg")
+    fits: FitsOptions = FITS
     strict: bool = False
     threads: int = 1
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A request, planned; ``seconds`` is the wall time by part so far."""
+    """A request, planned.
+
+    Attributes
+    ----------
+    request : Request
+        With the cells that are made.
+    jobs : tuple of Job
+    left_out : tuple of LeftOut
+    seconds : mapping of str to float
+        Wall time by part so far.
+    given : Exposures
+        All inputs with their verdicts; those that were measured as measured.
+    masks : tuple of (str, Verdict)
+        Address and verdict of every mask and inverse-variance map that was attached.
+    """
 
     request: Request
     jobs: tuple[Job, ...]
     left_out: tuple[LeftOut, ...]
     seconds: Mapping[str, float]
+    given: Exposures
+    masks: tuple[tuple[str, Verdict], ...] = ()
+
+    @property
+    def warnings(self) -> tuple[LeftOut, ...]:
+        """What is used, but should be looked at: exposures, headerlets, masks."""
+        verdicts = dict.fromkeys((*self.given.verdicts, *self.masks))
+        return tuple(LeftOut(url, v.reason) for url, v in verdicts if v.status == "warning")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run made; ``seconds`` is the wall time by part."""
+    """What a run made of a batch; ``seconds`` is the wall time by part."""
 
     results: tuple[Result, ...]
     files: tuple[Exported, ...]
     left_out: tuple[LeftOut, ...]
     seconds: Mapping[str, float]
+    batch: Batch
 
 
 def plan_batch(
@@ -152,7 +182,8 @@ def plan_batch(
         left_out += [LeftOut.of(error) for error in prepared.failures]
         with timed(seconds, "plan"):
             jobs = _plan(prepared, request, left_out)
-    return Batch(request, tuple(jobs), tuple(left_out), seconds)
+    given = _given(exposures, records, prepared.exposures)
+    return Batch(request, tuple(jobs), tuple(left_out), seconds, given, prepared.masks)
 
 
 def run_batch(
@@ -179,9 +210,8 @@ def run_batch(
     seconds = dict(batch.seconds)
     with timed(seconds, "compile"):
         progress(Step("compile kernels", 0, 1, "times"))
-        plans = [job.plan for job in batch.jobs]
-        patches = {i.patch for plan in plans for tile in plan.tiles for i in tile.inputs}
-        compile_kernels(patches)
+        for job in batch.jobs:
+            compile_kernels(job.plan.patches, job.plan.parameters.kernel)
         progress(Step("compile kernels", 1, 1, "times"))
     with timed(seconds, "drizzle"):
         results = []
@@ -197,12 +227,12 @@ def run_batch(
             _stores(results) if batch.request.formats else {},
             batch.request.out,
             formats=batch.request.formats,
-            ctx=batch.request.ctx,
+            fits=batch.request.fits,
             threads=batch.request.threads,
             progress=progress,
         )
     left_out = dict.fromkeys([*batch.left_out, *failures])
-    return Report(tuple(results), tuple(files), tuple(left_out), seconds)
+    return Report(tuple(results), tuple(files), tuple(left_out), seconds, batch)
 
 
 def job_title(job: Job) -> str:
@@ -233,12 +263,26 @@ def _prepare(
         preset=request.preset,
         parameter_file=request.parameter_file,
         overrides=request.overrides,
+        masks=request.masks,
+        ivm=request.ivm,
         only=needed,
         threads=request.threads,
         strict=request.strict,
         read_pixels=needed is not None,
         progress=lambda done, total: progress(Step("measure sky levels", done, total, "exposures")),
     )
+
+
+def _given(
+    exposures: Iterable[ExposureRecord],
+    records: Sequence[ExposureRecord],
+    measured: Iterable[ExposureRecord],
+) -> Exposures:
+    """Put measured records in the place of those given."""
+    if not isinstance(exposures, Exposures):
+        exposures = Exposures(records, ((e.url, e.verdict) for e in records))
+    latest = {e.name: e for e in measured}
+    return exposures.with_records(latest.get(e.name, e) for e in records)
 
 
 def _with_cells(request: Request, prepared: Prepared) -> Request:

@@ -10,28 +10,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hapdask.config import Resolved
-from hapdask.config.parameters import DrizzleParameters
-from hapdask.errors import StoreError
 from hapdask.products.export_zarr import write_zarr
-from hapdask.products.fits_export import write_fits
-from hapdask.products.headers import HeaderSource
-from hapdask.products.index import frame_of
-from hapdask.products.names import ProductName, colour_name, sky_cell_name
-from hapdask.products.preview import (
-    PictureLayer,
-    filter_wavelength,
-    write_colour_preview,
-    write_preview,
-)
+from hapdask.products.fits_export import FitsOptions, file_names, write_fits
+from hapdask.products.headers import HeaderSource, recorded_parameters
+from hapdask.products.names import ProductName, colour_name, product_suffix, sky_cell_name
+from hapdask.products.overview import filter_wavelength
 from hapdask.products.reader import open_mosaic
 from hapdask.products.store import MosaicStore
 from hapdask.products.trimming import Box, common_box
+from hapdask.recipes.pictures import PICTURES, Album, choose_three, picture_files
 from hapdask.recipes.sky_cells import Place
 from hapdask.recipes.stamps import Stamps, stamp_of
 
@@ -40,7 +32,8 @@ if TYPE_CHECKING:
 
     from hapdask.observe.record import ExposureRecord
 
-FORMATS = ("fits", "png", "zarr")
+FORMATS = ("fits", "jpg", "png", "zarr")
+FITS = FitsOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ class Exported:
     Attributes
     ----------
     path : Path
-    kind : {"fits", "png", "colour", "zarr"}
+    kind : {"fits", "jpg", "thumbnail", "png", "colour", "zarr"}
     place, layer, scale : str
         ``layer`` lists the layers of a colour picture.
     written : bool
@@ -85,13 +78,14 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _File:
-    """A file to be exported: what it is made from, and how."""
+    """A file to be exported, perhaps with others: what it is made from, and how."""
 
     name: str
     kind: str
     layers: tuple[_Layer, ...]
     options: tuple[object, ...]
     write: Callable[[Path], object]
+    others: tuple[str, ...] = ()
 
 
 def export_place(
@@ -99,8 +93,8 @@ def export_place(
     stores: Sequence[str],
     folder: str | Path,
     *,
-    formats: Sequence[str] = ("fits", "png"),
-    ctx: bool = False,
+    formats: Sequence[str] = ("fits", "jpg"),
+    fits: FitsOptions = FITS,
     progress: Callable[[Exported], None] | None = None,
 ) -> list[Exported]:
     """Export all layers of one place.
@@ -112,10 +106,10 @@ def export_place(
         Groups of its layers.
     folder : path
         Where the files go; made when missing.
-    formats : sequence of {"fits", "png", "zarr"}
-        With ``png``, a colour picture is made of up to three layers too.
-    ctx : bool
-        Whether FITS files have a CTX extension.
+    formats : sequence of {"fits", "jpg", "png", "zarr"}
+        With ``jpg`` (a preview and a thumbnail) and ``png``, a colour picture is made of up to
+        three layers too.
+    fits : FitsOptions
     progress : callable, optional
         Called with each file.
 
@@ -137,10 +131,10 @@ def export_place(
         return []
     corners = (box[0].start, box[0].stop, box[1].start, box[1].stop)
     done = []
-    for file in _files(place, layers, box, formats, ctx):
+    for file in _files(place, layers, box, formats, fits):
         tiles = [layer.tiles for layer in file.layers]
         stamp = stamp_of(_version(), file.kind, tiles, corners, file.options)
-        stale = not stamps.fresh(file.name, stamp)
+        stale = not stamps.fresh(file.name, stamp, file.others)
         if stale:
             stamps.write(file.name, stamp, file.write)
         title = " + ".join(layer.name for layer in file.layers)
@@ -154,7 +148,9 @@ def export_place(
 
 def count_files(layers: int, formats: Sequence[str]) -> int:
     """Say how many files `export_place` makes of so many layers that have data."""
-    return layers * len(set(formats)) + ("png" in formats and layers > 1)
+    shown = sum(len(PICTURES.get(form, ())) for form in set(formats))
+    plain = len(set(formats) - set(PICTURES))
+    return layers * plain + shown * (layers + (layers > 1))
 
 
 def _open(place: Place, url: str) -> _Layer | None:
@@ -184,7 +180,7 @@ def _open(place: Place, url: str) -> _Layer | None:
         attrs["detector"],
         attrs["filter"],
         scale="coarse" if place.scale == "coarse" else "fine",
-        suffix="drc" if all(e.suffix == "flc" for e in exposures) else "drz",
+        suffix=product_suffix(exposures),
         prefix=None if place.cell else place.name,
     )
     return _Layer(dataset, exposures, product, stamp_of(tiles))
@@ -208,71 +204,61 @@ def _box(place: Place, layers: Sequence[_Layer], stamps: Stamps) -> Box | None:
 
 
 def _files(
-    place: Place, layers: Sequence[_Layer], box: Box, formats: Sequence[str], ctx: bool
+    place: Place, layers: Sequence[_Layer], box: Box, formats: Sequence[str], fits: FitsOptions
 ) -> Iterator[_File]:
+    datasets = {layer.name: layer.dataset.isel(y=box[0], x=box[1]) for layer in layers}
+    chosen = choose_three(layers)
+    album = Album(datasets.__getitem__, [c.name for c in chosen])
     for layer in layers:
-        yield from _files_of(place, layer, box, formats, ctx)
-    if "png" in formats and len(layers) > 1:
-        chosen = _three(layers)
-        prefix = None if place.cell and place.scale == "fine" else place.name
-        if place.cell and prefix:
-            prefix = f"hst_{place.name}_{place.scale}"
-        name = colour_name(place.name, [c.dataset.attrs["filter"] for c in chosen], prefix=prefix)
-        yield _File(name, "colour", chosen, (), lambda path: _write_colour(chosen, box, path))
+        yield from _files_of(place, layer, datasets[layer.name], formats, fits)
+        for picture in picture_files(album, [layer.name], layer.product, formats):
+            yield _File(picture.name, picture.kind, (layer,), (), picture.write)
+    if len(layers) > 1:
+        names = [c.name for c in chosen]
+        for picture in picture_files(album, names, _colour_product(place, chosen), formats):
+            yield _File(picture.name, picture.kind, chosen, (), picture.write)
 
 
 def _files_of(
-    place: Place, layer: _Layer, box: Box, formats: Sequence[str], ctx: bool
+    place: Place, layer: _Layer, dataset: xr.Dataset, formats: Sequence[str], fits: FitsOptions
 ) -> Iterator[_File]:
-    dataset = layer.dataset.isel(y=box[0], x=box[1])
     name = layer.product
 
     def export_fits(path: Path) -> object:
         source = _header_source(place, layer)
-        return write_fits(dataset, path, header_source=source, ctx=ctx, overwrite=True)
+        path = path.with_name(name.fits)
+        return write_fits(dataset, path, header_source=source, overwrite=True, **asdict(fits))
 
     if "fits" in formats:
-        yield _File(name.fits, "fits", (layer,), (ctx,), export_fits)
-    if "png" in formats:
-        yield _File(name.png, "png", (layer,), (), lambda path: write_preview(dataset, path))
+        first, *others = file_names(dataset, name.fits, fits)
+        yield _File(first, "fits", (layer,), astuple(fits), export_fits, tuple(others))
     if "zarr" in formats:
         folder = f"{name.stem}_{name.suffix}.zarr"
         write = partial(write_zarr, dataset, overwrite=True)
         yield _File(folder, "zarr", (layer,), (), write)
 
 
-def _three(layers: Sequence[_Layer]) -> tuple[_Layer, ...]:
-    """Choose the bluest, a middle one and the reddest of layers in order of wavelength."""
-    if len(layers) <= 3:
-        return tuple(layers)
-    return (layers[0], layers[len(layers) // 2], layers[-1])
-
-
-def _write_colour(layers: Sequence[_Layer], box: Box, path: Path) -> Path:
-    datasets = [layer.dataset.isel(y=box[0], x=box[1]) for layer in layers]
-    pictures = [
-        PictureLayer(dataset, frame_of(dataset), layer.wavelength)
-        for dataset, layer in zip(datasets, layers, strict=True)
-    ]
-    return write_colour_preview(pictures, path)
+def _colour_product(place: Place, layers: Sequence[_Layer]) -> ProductName:
+    prefix = None if place.cell and place.scale == "fine" else place.name
+    if place.cell and prefix:
+        prefix = f"hst_{place.name}_{place.scale}"
+    suffixes = {layer.product.suffix for layer in layers}
+    return colour_name(
+        place.name,
+        [layer.dataset.attrs["filter"] for layer in layers],
+        prefix=prefix,
+        suffix="drc" if "drc" in suffixes else "drz",
+    )
 
 
 def _header_source(place: Place, layer: _Layer) -> HeaderSource:
     attrs = layer.dataset.attrs
-    try:
-        parameters = Resolved(
-            DrizzleParameters(**attrs["parameters"]), dict(attrs["parameter_origin"])
-        )
-    except (KeyError, TypeError) as error:
-        raise StoreError(
-            f"{attrs['store']}: the parameters it was made with are damaged: {error} "
-            "(make it again)"
-        ) from error
     return HeaderSource(
         exposures=layer.exposures,
         cell=place.cell.name if place.cell else "",
         full_shape=place.window.shape,
-        parameters=parameters,
+        parameters=recorded_parameters(attrs),
+        flux_unit=attrs["flux_unit"],
     )
 
 

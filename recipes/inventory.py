@@ -51,7 +51,7 @@ def stored_layers(path: str | Path) -> list[StoredLayer]:
     StoreError
         If one is damaged.
     """
-    return [_describe(store) for store in _stores(path)]
+    return [_describe(store) for store in open_stores(path)]
 
 
 def stored_places(path: str | Path, cells: Sequence[SkyCell] = ()) -> dict[Place, list[str]]:
@@ -76,7 +76,7 @@ def stored_places(path: str | Path, cells: Sequence[SkyCell] = ()) -> dict[Place
         If there is no store, or one is damaged.
     """
     found: dict[Place, list[str]] = {}
-    stores = _stores(path)
+    stores = open_stores(path)
     if not stores:
         raise StoreError(f"{path}: no mosaic of hapdask there (name the DIR of `mosaic -o DIR`)")
     for store in stores:
@@ -86,8 +86,14 @@ def stored_places(path: str | Path, cells: Sequence[SkyCell] = ()) -> dict[Place
     return {place: found[place] for place in order}
 
 
-def _stores(path: str | Path) -> list[MosaicStore]:
-    """Open the stores at a path, or below it."""
+def open_stores(path: str | Path) -> list[MosaicStore]:
+    """Open the working stores at a path, or below it.
+
+    Raises
+    ------
+    StoreError
+        If one is damaged.
+    """
     url = clean_url(path)
     if _is_store(url):
         return [MosaicStore.open(url)]
@@ -116,7 +122,14 @@ def _names(store: MosaicStore) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _places_of(store: MosaicStore, cells: Sequence[SkyCell]) -> Iterable[Place]:
+def places_made(store: MosaicStore) -> list[Place]:
+    """Give the places that runs were made for, coarse ones on our own grid among them."""
+    return list(_places_of(store, (), every=True))
+
+
+def _places_of(
+    store: MosaicStore, cells: Sequence[SkyCell], *, every: bool = False
+) -> Iterable[Place]:
     grid, frame = SkyGrid(), store.layout.frame
     for named in cells or _names(store):
         try:
@@ -124,6 +137,9 @@ def _places_of(store: MosaicStore, cells: Sequence[SkyCell]) -> Iterable[Place]:
         except ParameterError:  # a custom frame
             yield Place.of_frame(frame, str(named))
             continue
-        for place in (Place.of_cell(cell, "fine"), Place.of_archive_coarse(cell)):
+        places = [Place.of_cell(cell, "fine"), Place.of_archive_coarse(cell)]
+        if every:
+            places.append(Place.of_cell(cell, "coarse"))
+        for place in places:
             if place.root.root_key == frame.root_key:
                 yield place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.plan import TILE, Layer, Plan, make_plan
@@ -86,12 +86,16 @@ def dataset_of(plan: Plan) -> xr.Dataset:
     from hapdask.products.index import attach_frame
     from hapdask.products.layout import variable_attributes
     from hapdask.products.planes import pixel_area, tile_chunks
+    from hapdask.products.planned import PlannedPalette
 
-    unit = "electron / s"
-    data = {
+    unit = plan.flux_unit
+    data: dict[str, Any] = {
         name: (("y", "x"), array, dict(variable_attributes(name, unit)))
         for name, array in lazy_planes(plan).items()
     }
+    if "ctx" in data:
+        data["ctx"][2]["palette"] = PlannedPalette(plan)
+    parameters = dict(plan.parameters.digest_items())
     variables = {**data, "pixel_area": pixel_area(plan.frame, tile_chunks(plan.frame, plan.tile))}
     attrs = {
         "instrument": plan.layer.instrument,
@@ -100,6 +104,8 @@ def dataset_of(plan: Plan) -> xr.Dataset:
         "scale": plan.layer.scale,
         "flux_unit": unit,
         "tile": plan.tile,
+        "parameters": parameters,
+        "parameter_origin": dict.fromkeys(parameters, "the plan"),
         "records": {exposure.name: exposure for exposure in plan.exposures},
     }
     return attach_frame(xr.Dataset(variables, attrs=attrs), plan.frame)

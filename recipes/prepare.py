@@ -1,19 +1,28 @@
-"""From opened exposures to records that are ready to be drizzled: flux factors and sky levels."""
+"""From opened exposures to records that are ready to be drizzled.
+
+Flux factors, masks, inverse-variance maps and sky levels, in this order.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from hapdask.config import Resolved, load_parameters
 from hapdask.drizzling.sky import set_sky
-from hapdask.errors import InputError
+from hapdask.drizzling.weighting import needs_error
+from hapdask.errors import InputError, ParameterError
+from hapdask.observe.masking.attach import Attached, attach_ivm, attach_masks
+from hapdask.observe.masking.sources import Maps, Masks, PathLike
 from hapdask.observe.record import ExposureRecord
-from hapdask.photometry.fluxfactor import apply_flux_factors, layer_photflams
+from hapdask.observe.selection import Verdict
+from hapdask.photometry.fluxfactor import apply_flux_factors, apply_gain_factors, layer_photflams
 
 log = logging.getLogger(__name__)
+
+_NO_READ_NOISE = "the read noise is not known: weight IVM takes ERR, which biases bright sources"
 
 #: Returns the record of an exposure as measured before, or None.
 Recall = Callable[[ExposureRecord, Resolved], ExposureRecord | None]
@@ -21,12 +30,25 @@ Recall = Callable[[ExposureRecord, Resolved], ExposureRecord | None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Records ready to be drizzled, parameters and PHOTFLAM of each layer, what was left out."""
+    """Records ready to be drizzled.
+
+    Attributes
+    ----------
+    exposures : tuple of ExposureRecord
+    parameters : mapping of layer name to Resolved
+    failures : tuple of InputError
+        What was left out.
+    photflams : mapping of layer name to float
+        PHOTFLAM of layers whose fluxes are scaled.
+    masks : tuple of (str, Verdict)
+        Address and verdict of every mask and inverse-variance map that was given.
+    """
 
     exposures: tuple[ExposureRecord, ...]
     parameters: Mapping[str, Resolved]
     failures: tuple[InputError, ...] = ()
     photflams: Mapping[str, float] = field(default_factory=dict)
+    masks: tuple[tuple[str, Verdict], ...] = ()
 
 
 def layer_parameters(
@@ -57,6 +79,9 @@ def measure(
     exposures: Iterable[ExposureRecord],
     parameters: Mapping[str, Resolved] | None = None,
     *,
+    masks: Masks = (),
+    ivm: Maps = (),
+    where: PathLike | None = None,
     only: Collection[str] | None = None,
     photflams: Mapping[str, float] | None = None,
     threads: int = 1,
@@ -71,15 +96,21 @@ def measure(
     exposures : iterable of ExposureRecord
     parameters : mapping of layer name to Resolved, optional
         The defaults if absent.
+    masks : path, MaskSource, or several
+        Pixels that are not to be used; see `hapdask.observe.masking.sources.MaskSource`.
+    ivm : path or several, or mapping of rootname to path
+        Weights of pixels, for weight IVM; see `hapdask.observe.masking.attach.attach_ivm`.
+    where : path, optional
+        Folder for what is made of masks and maps; every worker must see it.
     only : collection of str, optional
         Names of the exposures to measure and return.  Flux factors are of all that are given.
     photflams : mapping of layer name to float, optional
-        PHOTFLAM of layers that have been made before; see `hapdask.photometry.fluxfactor`.
+        PHOTFLAM of layers, published or the user's; see `hapdask.photometry.fluxfactor`.
     threads : int
     recall : callable, optional
         Gives an exposure as measured by an earlier run, so that its pixels are not read again.
     strict : bool
-        Raise where pixels cannot be read, instead of leaving the exposure out.
+        Raise where pixels or masks cannot be read, instead of leaving the exposure out.
     progress : callable, optional
         Called with the numbers of exposures measured and to be measured.
 
@@ -90,36 +121,119 @@ def measure(
     Raises
     ------
     InputError
-        With ``strict``, where pixels cannot be read.
+        If regions, blobs or a pattern of masks cannot be read; with ``strict``, where pixels or
+        masks cannot be read.
+    ParameterError
+        If masks are given without a folder, or inverse-variance maps and no layer has weight IVM.
     """
     records = list(exposures)
     known = parameters or layer_parameters(records)
-    scaled = [e for e in records if known[e.layer_name].parameters.flux_scaling]
-    figures = layer_photflams(scaled, photflams)
-    layers = {e.layer_name for e in scaled}
-    figures = {layer: figure for layer, figure in figures.items() if layer in layers}
-    factors = {e.name: e for e in apply_flux_factors(scaled, figures)}
-    records = [factors.get(e.name, e) for e in records if only is None or e.name in only]
-
-    with ThreadPoolExecutor(threads) as pool:
-        results = []
-        for result in pool.map(lambda e: _attempt(e, known[e.layer_name], recall), records):
-            results.append(result)
-            if progress is not None:
-                progress(len(results), len(records))
+    records, figures = _in_one_system(records, known, photflams)
+    records = [e for e in records if only is None or e.name in only]
+    attached = _attach(records, known, masks, ivm, where)
+    if attached.failures and strict:
+        raise attached.failures[0]
+    results = _set_skies(attached.exposures, known, recall, threads, progress)
     failures = tuple(r for r in results if isinstance(r, InputError))
     if failures and strict:
         raise failures[0]
     for error in failures:
         log.warning("left out: %s", error)
-    measured = tuple(r for r in results if isinstance(r, ExposureRecord))
-    return Prepared(measured, known, failures, figures)
+    measured = tuple(
+        _checked(r, known[r.layer_name]) for r in results if isinstance(r, ExposureRecord)
+    )
+    lost = _lost(records, attached)
+    return Prepared(measured, known, lost + failures, figures, attached.verdicts)
+
+
+def _in_one_system(
+    exposures: Iterable[ExposureRecord],
+    known: Mapping[str, Resolved],
+    photflams: Mapping[str, float] | None,
+) -> tuple[list[ExposureRecord], dict[str, float]]:
+    """Give flux factors by PHOTFLAM where fluxes are scaled, by gain elsewhere."""
+    records = list(exposures)
+    scaled = [e for e in records if known[e.layer_name].parameters.flux_scaling]
+    rest = [e for e in records if not known[e.layer_name].parameters.flux_scaling]
+    figures = layer_photflams(scaled, photflams)
+    changed = [*apply_flux_factors(scaled, figures), *apply_gain_factors(rest)]
+    by_name = {record.name: record for record in changed}
+    return [by_name[record.name] for record in records], figures
+
+
+def _attach(
+    exposures: Iterable[ExposureRecord],
+    known: Mapping[str, Resolved],
+    masks: Masks,
+    ivm: Maps,
+    where: PathLike | None,
+) -> Attached:
+    """Attach masks, and maps where they are weights."""
+    done = Attached(tuple(exposures))
+    if not masks and not ivm:
+        return done
+    if where is None:
+        raise ParameterError("masks need a folder for what is made of them: give where")
+    if masks:
+        done = attach_masks(done.exposures, masks, where)
+    if ivm:
+        weighted = {n for n, resolved in known.items() if resolved.parameters.weight == "IVM"}
+        wanted = [e for e in done.exposures if e.layer_name in weighted]
+        if done.exposures and not wanted:
+            raise ParameterError('inverse-variance maps are used by weight = "IVM" alone: set it')
+        maps = attach_ivm(wanted, ivm, where)
+        by_name = {e.name: e for e in maps.exposures}
+        done = Attached(
+            tuple(by_name.get(e.name, e) for e in done.exposures if e.name not in maps.left_out),
+            done.verdicts + maps.verdicts,
+            done.failures + maps.failures,
+            done.left_out + maps.left_out,
+        )
+    return done
+
+
+def _lost(exposures: Iterable[ExposureRecord], attached: Attached) -> tuple[InputError, ...]:
+    """Name the exposures that are left out for their masks."""
+    urls = {e.name: e.url for e in exposures}
+    return tuple(
+        InputError(
+            urls[name],
+            f"its mask or map {error.path} cannot be used: {error.problem}",
+            remedy=error.remedy,
+        )
+        for name, error in zip(attached.left_out, attached.failures, strict=True)
+    )
+
+
+def _set_skies(
+    exposures: Sequence[ExposureRecord],
+    known: Mapping[str, Resolved],
+    recall: Recall | None,
+    threads: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[ExposureRecord | InputError]:
+    """Recall or measure sky levels; an error is a result, so that others go on."""
+    results = []
+    with ThreadPoolExecutor(threads) as pool:
+        for result in pool.map(lambda e: _attempt(e, known[e.layer_name], recall), exposures):
+            results.append(result)
+            if progress is not None:
+                progress(len(results), len(exposures))
+    return results
+
+
+def _checked(exposure: ExposureRecord, resolved: Resolved) -> ExposureRecord:
+    """Warn where the weight must fall back on another."""
+    if resolved.parameters.weight == "IVM" and any(
+        needs_error(exposure, c) for c in exposure.chips
+    ):
+        return exposure.with_verdict(exposure.verdict.warned(_NO_READ_NOISE))
+    return exposure
 
 
 def _attempt(
     exposure: ExposureRecord, resolved: Resolved, recall: Recall | None
 ) -> ExposureRecord | InputError:
-    """Recall or measure the sky of an exposure; an error is a result, so that others go on."""
     before = recall(exposure, resolved) if recall else None
     if before is not None:
         return exposure.with_sky({c.extver: c.sky for c in before.chips})

@@ -1,4 +1,4 @@
-"""What earlier runs measured, kept beside the store: sky levels, and the PHOTFLAM of each layer.
+"""What earlier runs measured, kept beside the store: sky levels, PHOTFLAM of each layer, masks.
 
 A layer's PHOTFLAM is frozen when it is first made, so that a later visit moves nothing
 (science.md "One photometric system per layer").
@@ -20,18 +20,26 @@ _PHOTFLAM = "photflam.json"
 
 
 class Recall:
-    """The measurements kept below the root of a store."""
+    """The measurements kept below the root of a store.
+
+    Attributes
+    ----------
+    root : str
+    masks : str
+        Folder for masks and inverse-variance maps by chip.
+    """
 
     def __init__(self, out: str | Path) -> None:
         self.root = str(Path(out) / "records")
+        self.masks = str(Path(out) / "records" / "masks")
 
     def sky(self, exposure: ExposureRecord, resolved: Resolved) -> ExposureRecord | None:
-        """Return the exposure as it was measured; None if its file or a mask has changed."""
+        """Return the exposure as it was measured; None if a file of its has changed.
+
+        Masks do not enter: no sky level depends on them (`hapdask.drizzling.sky`).
+        """
         before = read_record(self._skies(resolved), exposure.name)
-        if before is None or before.identity != exposure.identity:
-            return None
-        masks = [[(m.kind, m.hashes) for m in c.masks] for e in (before, exposure) for c in e.chips]
-        return before if masks[: len(masks) // 2] == masks[len(masks) // 2 :] else None
+        return before if before is not None and _files(before) == _files(exposure) else None
 
     def photflams(self) -> dict[str, float]:
         """Return the PHOTFLAM of every layer made so far, by layer name.
@@ -69,4 +77,11 @@ class Recall:
 
     def _skies(self, resolved: Resolved) -> Objects:
         p = resolved.parameters
-        return Objects(f"{self.root}/sky-{p.sky}-{p.good_bits}")
+        system = "flux" if p.flux_scaling else "counts"
+        return Objects(f"{self.root}/sky-{p.sky}-{p.good_bits}-{system}")
+
+
+def _files(exposure: ExposureRecord) -> tuple[object, ...]:
+    """Identities of the files that an exposure's pixels and flags come from."""
+    sources = (s for c in exposure.chips for s in (c.sci, c.dq) if s is not None)
+    return (exposure.identity, *(s.identity for s in sources))

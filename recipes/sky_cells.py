@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hapdask.config import Resolved
+from hapdask.config import Resolved, load_photflams
 from hapdask.drizzling.build import Outcome, run
 from hapdask.drizzling.plan import TILE, Layer, Plan, make_plan
 from hapdask.errors import HapdaskError, InputError, PlanError
 from hapdask.observe.instruments import INSTRUMENTS
+from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.store import MosaicStore
 from hapdask.recipes.prepare import Prepared, layer_parameters, measure
@@ -99,6 +100,8 @@ class Result:
         Tiles made in this run, and found finished.
     failures : list of HapdaskError
         Inputs left out.
+    planned_seconds, seconds : float
+        Estimated and measured work of the tiles made, summed over tasks.
     """
 
     job: Job
@@ -106,6 +109,8 @@ class Result:
     made: int = 0
     kept: int = 0
     failures: list[HapdaskError] = field(default_factory=list)
+    planned_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 def cells_touched(exposures: Iterable[ExposureRecord]) -> list[SkyCell]:
@@ -122,6 +127,8 @@ def prepare(
     preset: str = "default",
     parameter_file: str | None = None,
     overrides: Mapping[str, object] | None = None,
+    masks: Masks = (),
+    ivm: Maps = (),
     only: Collection[str] | None = None,
     threads: int = 1,
     strict: bool = False,
@@ -136,7 +143,9 @@ def prepare(
     out : path, optional
         Root of the store.
     preset, parameter_file, overrides
-        See `hapdask.config.load_parameters`.
+        See `hapdask.config.load_parameters`; the file may have a table ``[photflam]``.
+    masks, ivm
+        See `hapdask.measure`; what is made of them lies beside the store.
     only : collection of str, optional
         Names of the exposures to measure and return; parameters and flux factors are of all
         that are given.
@@ -153,11 +162,16 @@ def prepare(
     if not read_pixels:
         return Prepared(tuple(records), known)
     recall = Recall(out) if out is not None else None
+    given = load_photflams(parameter_file) if parameter_file is not None else {}
     prepared = measure(
         records,
         known,
+        masks=masks,
+        ivm=ivm,
+        where=recall.masks if recall else None,
         only=only,
-        photflams=recall.photflams() if recall else {},
+        # What is published goes before what the user says: its pixels are scaled to it.
+        photflams=given | (recall.photflams() if recall else {}),
         threads=threads,
         recall=recall.sky if recall else None,
         strict=strict,
@@ -275,7 +289,13 @@ def run_job(
     """
     tile = job.plan.tile
     store = MosaicStore.create_or_open(
-        out, job.place.root, job.layer, tile, place=job.place.group, variables=job.plan.variables
+        out,
+        job.place.root,
+        job.layer,
+        tile,
+        place=job.place.group,
+        variables=job.plan.variables,
+        flux_unit=job.plan.flux_unit,
     )
     result = Result(job, store.url)
     made: set[tuple[int, int]] = set()
@@ -291,6 +311,7 @@ def run_job(
                 threads=threads,
                 progress=None if progress is None else lambda o: progress(result.job, o),
             )
+            result.seconds += sum(o.seconds for o in outcomes)
             errors = [o.error for o in outcomes if o.error is not None]
             if not errors:
                 store.end()
@@ -301,6 +322,8 @@ def run_job(
     made |= {o.index for o in outcomes}
     planned = {tile.index for tile in result.job.plan.tiles}
     result.made, result.kept = len(made & planned), len(planned - made)
+    tiles = result.job.plan.tiles
+    result.planned_seconds = sum(tile.seconds for tile in tiles if tile.index in made)
     return result
 
 
@@ -316,7 +339,7 @@ def _without_broken(job: Job, errors: Sequence[HapdaskError], strict: bool) -> J
         raise (other or list(errors))[0]
     for error in _distinct(errors):
         log.warning("left out, planning again: %s", error)
-    kept = [e for e in job.plan.exposures if e.url not in broken]
+    kept = [e for e in job.plan.exposures if not e.files & broken]
     if len(kept) == len(job.plan.exposures):
         raise errors[0]
     plan = make_plan(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,13 @@ class Stamps:
         self._objects = Objects(str(self.folder.absolute()))
         self._entries = self._read()
 
-    def fresh(self, name: str, stamp: str) -> bool:
-        """Whether a file (or folder) is there as it was written under that stamp."""
+    def fresh(self, name: str, stamp: str, others: Sequence[str] = ()) -> bool:
+        """Whether a file (or folder) is there as it was written under that stamp.
+
+        Of ``others`` that are written with it, it is enough that they are there.
+        """
+        if not all((self.folder / other).exists() for other in others):
+            return False
         entry = self._entries.get(name, {})
         return entry.get("stamp") == stamp and entry.get("identity") == self._identity(name)
 

@@ -19,7 +19,8 @@ import pytest
 
 benchmarks = pytest.importorskip("benchmarks", reason="the repository is not on the path")
 
-SCRIPTS = ("map", "square", "threads", "memory", "cutout", "endtoend")
+SCRIPTS = ("map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening")
+PEERS = ("astrodrizzle", "realpixels")
 FOLDER = Path(benchmarks.__path__[0])
 
 
@@ -52,7 +53,15 @@ def test_square_agrees_with_c(workdir: Path) -> None:
         assert found[f"pixfrac {pixfrac}: total flux, relative"] <= 1e-8
 
 
-@pytest.mark.parametrize("name", ["threads", "memory", "endtoend"])
+@pytest.mark.peer
+def test_kernels_agree_with_c(workdir: Path) -> None:
+    pytest.importorskip("drizzle")
+    found = run_quick("kernels", workdir)
+    for kernel in ("turbo", "point", "gaussian"):
+        assert found[f"{kernel} 1: wht, 99.9 % within"] <= 2e-5
+
+
+@pytest.mark.parametrize("name", ["threads", "memory", "endtoend", "opening"])
 def test_runs(name: str, workdir: Path) -> None:
     run_quick(name, workdir)
     assert {path.name for path in workdir.iterdir()} <= {"inputs"}
@@ -97,11 +106,11 @@ def by_name(figures: Sequence[object]) -> dict[str, float]:
 
 def test_readme_lists_every_script() -> None:
     listed = set(re.findall(r"python benchmarks/(\w+)\.py", (FOLDER / "README.md").read_text()))
-    assert {*SCRIPTS, "astrodrizzle"} <= listed
+    assert {*SCRIPTS, *PEERS} <= listed
     assert all((FOLDER / f"{name}.py").is_file() for name in listed)
 
 
-@pytest.mark.parametrize("name", [*SCRIPTS, "astrodrizzle"])
+@pytest.mark.parametrize("name", [*SCRIPTS, *PEERS])
 def test_scripts_explain_themselves(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         load(name).main(["--help"])

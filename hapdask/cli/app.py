@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from hapdask import __version__
-from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, simulate
+from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, report, simulate
 from hapdask.cli.console import complain
 from hapdask.cli.exits import ERROR, INTERRUPTED, USAGE
 from hapdask.cli.memory import keep_freed_memory
@@ -31,7 +31,7 @@ app = typer.Typer(
     help=_HELP,
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -41,6 +41,7 @@ app.command("plan")(plan.plan)
 app.command("info")(info.info)
 app.command("cells")(cells.cells)
 app.command("export")(export.export)
+app.command("report")(report.report)
 # A declination such as -30.2 is no option.
 app.command("cutout", context_settings={"ignore_unknown_options": True})(cutout.cutout)
 app.command("simulate")(simulate.simulate)
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_freed_memory()
         _set_up_logging(debug)
     try:
-        app(given, prog_name="hapdask")
+        app(given, prog_name="hapdask", obj=["hapdask", *given])
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else ERROR
     except (HapdaskError, OSError) as error:

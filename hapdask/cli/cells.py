@@ -8,6 +8,8 @@ import typer
 
 from hapdask.cli import options
 from hapdask.cli.console import page, show_json
+from hapdask.cli.exits import DONE, PARTIAL
+from hapdask.cli.groups import Wcs, spelt_out
 from hapdask.cli.runs import finish, open_files
 from hapdask.errors import FrameError, ParameterError
 
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
     from hapdask.sky.cells import SkyCell
 
 
+@spelt_out
 def cells(
+    wcs: Wcs,
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILES... | NAMES...]", help="Exposures, or names of sky cells."),
+        typer.Argument(
+            metavar="[FILES... | NAMES...]", help="FILES as for mosaic, or names of sky cells."
+        ),
     ] = None,
     at: Annotated[
         tuple[float, float] | None,
@@ -47,10 +53,18 @@ def cells(
     else:
         found = _named(words)
         if not found:
-            found, counts, left_out = _touched(words)
+            found, counts, left_out = _touched(words, wcs)
     rows = [_row(cell) | {"exposures": counts.get(cell.name, {})} for cell in found]
     if as_json:
-        show_json({"cells": rows})
+        from hapdask.cli.reports import left_out_documents
+
+        show_json(
+            {
+                "exit_code": PARTIAL if left_out else DONE,
+                "cells": rows,
+                "left_out": left_out_documents(left_out),
+            }
+        )
     else:
         _show(rows)
     finish(left_out)
@@ -70,14 +84,14 @@ def _named(words: list[str]) -> list[SkyCell]:
 
 
 def _touched(
-    files: list[str],
+    files: list[str], wcs: Wcs
 ) -> tuple[list[SkyCell], dict[str, dict[str, int]], list[LeftOut]]:
     """Give the cells that exposures touch, and how many of each layer touch each."""
     from hapdask.errors import PlanError
     from hapdask.recipes.reporting import rejected
     from hapdask.sky.grid import SkyGrid
 
-    exposures, grid = open_files(files), SkyGrid()
+    exposures, grid = open_files(files, wcs), SkyGrid()
     found: dict[str, SkyCell] = {}
     counts: dict[str, dict[str, int]] = {}
     for exposure in exposures:

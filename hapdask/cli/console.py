@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hapdask.products.report.words import size_text as size_text
+from hapdask.products.report.words import time_text as time_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,38 +48,6 @@ def complain(message: str) -> None:
 def show_json(document: Any) -> None:
     """Show a JSON document on stdout."""
     typer.echo(json.dumps(document, indent=2, default=str))
-
-
-def size_text(count: float) -> str:
-    """Show a number of bytes.
-
-    Examples
-    --------
-    >>> size_text(123), size_text(1_234_567), size_text(5.6e10)
-    ('123 B', '1.2 MB', '56 GB')
-    """
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 999.5 or unit == "TB":
-            digits = 0 if unit == "B" or count >= 9.95 else 1
-            return f"{count:.{digits}f} {unit}"
-        count /= 1000.0
-    raise AssertionError
-
-
-def time_text(seconds: float) -> str:
-    """Show a duration.
-
-    Examples
-    --------
-    >>> time_text(4.25), time_text(83), time_text(7384)
-    ('4.2 s', '1:23 min', '2:03 h')
-    """
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}:{rest:02d} min"
-    return f"{minutes // 60}:{minutes % 60:02d} h"
 
 
 def plural(count: int, noun: str) -> str:

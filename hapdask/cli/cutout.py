@@ -9,7 +9,7 @@ import typer
 
 from hapdask.errors import StoreError
 
-_SUFFIXES = (".fits", ".png", ".zarr")
+_SUFFIXES = (".fits", ".png", ".jpg", ".zarr")
 
 
 def cutout(
@@ -24,7 +24,7 @@ def cutout(
     ],
     out: Annotated[
         Path,
-        typer.Option("-o", "--out", metavar="FILE", help="x.fits, x.png or x.zarr."),
+        typer.Option("-o", "--out", metavar="FILE", help="x.fits, x.png, x.jpg or x.zarr."),
     ],
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Replace the file if it is there.")
@@ -46,9 +46,10 @@ def cutout(
     elif out.suffix == ".zarr":
         window.hap.to_zarr(out, overwrite=overwrite)
     else:
-        from hapdask.products.preview import write_preview
+        from hapdask.products.overview import make_overview
+        from hapdask.products.preview import grey_picture
 
-        write_preview(window, out)
+        grey_picture(make_overview(window)).save(out)
     ny, nx = window.hap.frame.shape
     typer.echo(f"{out}  {nx} x {ny} pixels")
 

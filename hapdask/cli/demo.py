@@ -13,6 +13,7 @@ from hapdask.cli.runs import finish, resumable
 
 
 def demo(
+    typed: typer.Context,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where all goes.")] = Path(
         "hapdask-demo"
     ),
@@ -27,15 +28,16 @@ def demo(
     """
     from hapdask.cli.options import thread_count
     from hapdask.cli.progress import ProgressView
-    from hapdask.cli.reports import report_document, show_report
+    from hapdask.cli.reports import report_document, show_report, write_page
     from hapdask.recipes.demo import demo as run_demo
 
     number = thread_count(threads)
     complain(f"simulating a field and making its mosaics in {out}/ with {number} threads")
     with resumable(), ProgressView() as progress:
         report = run_demo(out, size=size, threads=number, progress=progress)
+        page = write_page(report, typed)
     if as_json:
-        show_json(report_document(report))
+        show_json(report_document(report, page))
     else:
-        show_report(report, out)
+        show_report(report, out, page)
     finish(report.left_out)

@@ -9,27 +9,31 @@ import typer
 
 from hapdask.cli import options
 from hapdask.cli.console import show_json
+from hapdask.cli.groups import Fits, spelt_out
 from hapdask.cli.reports import file_documents, show_files
 from hapdask.cli.runs import resumable
 
 
+@spelt_out
 def export(
     store: Annotated[
         Path,
         typer.Argument(
-            metavar="STORE", help="The DIR of `mosaic -o DIR`, a layer in it, or an exported zarr."
+            metavar="STORE", help="The DIR of mosaic -o DIR, a layer in it, or an exported zarr."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where files go.")],
+    fits: Fits,
     cell: Annotated[
         list[str] | None,
         typer.Option("--cell", metavar="NAME", help="Only this sky cell; may be repeated."),
     ] = None,
     form: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="fits|png|zarr", help="May be repeated.  [default: fits]"),
+        typer.Option(
+            "--format", metavar="fits|jpg|png|zarr", help="May be repeated (default: fits)."
+        ),
     ] = None,
-    ctx: options.Ctx = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
@@ -40,6 +44,7 @@ def export(
     """
     from hapdask.cli.progress import ProgressView
     from hapdask.cli.reading import read_cells
+    from hapdask.products.fits_export import FitsOptions
     from hapdask.recipes.export import FORMATS
     from hapdask.recipes.store_export import export_store
 
@@ -54,7 +59,7 @@ def export(
             out,
             read_cells(cell or ()),
             formats=forms,
-            ctx=ctx,
+            fits=FitsOptions(fits.context, fits.separate),
             threads=options.thread_count(threads),
             progress=progress,
         )

@@ -9,6 +9,8 @@ import typer
 
 from hapdask.cli import options
 from hapdask.cli.console import complain, page, plural, show_json
+from hapdask.cli.groups import Wcs, spelt_out
+from hapdask.cli.runs import open_quietly
 
 if TYPE_CHECKING:
     from hapdask.observe.exposure import Exposures
@@ -16,11 +18,15 @@ if TYPE_CHECKING:
 _STYLES = {"accepted": "green", "warning": "yellow", "rejected": "red"}
 
 
+@spelt_out
 def info(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="PATHS", help="Exposures, or folders with mosaics of hapdask."),
+        typer.Argument(
+            metavar="PATHS", help="FILES as for mosaic, or folders with mosaics of hapdask."
+        ),
     ],
+    wcs: Wcs,
     as_json: options.Json = False,
 ) -> None:
     """Say what files are: verdict, layer, sky cells. Headers only.
@@ -29,7 +35,7 @@ def info(
     """
     folders = [path for path in files if os.path.isdir(path)]
     paths = [path for path in files if not os.path.isdir(path)]
-    exposures = _exposures(paths) if paths else []
+    exposures = _rows(open_quietly(paths, wcs)) if paths else []
     mosaics = [row for folder in folders for row in _mosaics(folder)]
     if as_json:
         show_json({"exposures": exposures, "mosaics": mosaics})
@@ -41,12 +47,6 @@ def info(
     for folder in folders:
         if not any(row["path"].startswith(os.path.abspath(folder)) for row in mosaics):
             complain(f"{folder}: no mosaic of hapdask in it")
-
-
-def _exposures(paths: list[str]) -> list[dict[str, Any]]:
-    from hapdask.observe.exposure import open_exposures
-
-    return _rows(open_exposures(paths))
 
 
 def _rows(exposures: Exposures) -> list[dict[str, Any]]:

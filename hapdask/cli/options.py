@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+_INPUTS = "Inputs"
 _WHERE = "Where (default: all sky cells that the exposures touch)"
 _WHAT = "What"
 _HOW = "How"
@@ -17,8 +18,49 @@ _RUN = "Run"
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILES", help="FLC or FLT files, patterns or http(s) addresses.",
-        show_default=False,
+        metavar="FILES", show_default=False,
+        help="Exposures (FLC, FLT, C0M, also .gz), patterns, rootnames, http(s):// and "
+        "s3:// addresses, association tables, pollers, @lists.",
+    ),
+]  # fmt: skip
+
+WcsName = Annotated[
+    str | None,
+    typer.Option(
+        "--wcs", metavar="KEY|NAME", rich_help_panel=_INPUTS,
+        help="The alternate WCS of this key (one letter), or the WCS or headerlet of this name, "
+        "instead of the primary WCS.",
+    ),
+]  # fmt: skip
+Headerlets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--headerlets", metavar="FILES", rich_help_panel=_INPUTS,
+        help="Headerlet files, such as \"*_hlet.fits\", each for the exposure that it names; "
+        "may be repeated.",
+    ),
+]  # fmt: skip
+ReferenceFiles = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference-files", metavar="DIR", rich_help_panel=_INPUTS,
+        help="Folder of the IDCTAB, NPOLFILE, D2IMFILE, ... of files without distortion.",
+    ),
+]  # fmt: skip
+Mask = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mask", metavar="FILE", rich_help_panel=_INPUTS,
+        help="Bad pixels: images, persistence products, DS9 regions (.reg), tables of blobs "
+        "(.csv, .ecsv), or a pattern; may be repeated.",
+    ),
+]  # fmt: skip
+Ivm = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ivm", metavar="FILE", rich_help_panel=_INPUTS,
+        help="Inverse-variance maps named after their exposures, or a pattern, for --weight IVM; "
+        "may be repeated. They replace those of @lists.",
     ),
 ]  # fmt: skip
 
@@ -48,7 +90,7 @@ Size = Annotated[
 ]  # fmt: skip
 PixelScale = Annotated[
     float,
-    typer.Option(metavar="ARCSEC", rich_help_panel=_WHERE, help="Its pixels."),
+    typer.Option(metavar="ARCSEC", rich_help_panel=_WHERE, help="Side of its pixels."),
 ]
 Rotation = Annotated[
     float,
@@ -80,7 +122,8 @@ Scale = Annotated[
     list[str] | None,
     typer.Option(
         "--scale", metavar="fine|coarse", rich_help_panel=_WHAT,
-        help="Only this scale of sky cells: fine 0.04, coarse 0.12 arcsec (WFC3/IR).",
+        help="Only this scale of sky cells: fine 0.04, coarse 0.12 arcsec "
+        "(WFC3/IR, WFPC2, NIC3).",
     ),
 ]  # fmt: skip
 
@@ -101,17 +144,30 @@ Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="NAME=VALUE", rich_help_panel=_HOW,
-        help="One parameter, over everything else; may be repeated.",
+        help="One parameter, over preset and file; may be repeated.",
+    ),
+]  # fmt: skip
+Kernel = Annotated[
+    str | None,
+    typer.Option(
+        "--kernel", metavar="NAME", rich_help_panel=_HOW,
+        help="square, turbo, point, gaussian, lanczos2 or lanczos3.",
+    ),
+]  # fmt: skip
+Pixfrac = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F", rich_help_panel=_HOW,
+        help="Side of a drop over that of its detector pixel, up to 1.",
     ),
 ]  # fmt: skip
 Weight = Annotated[
     str | None,
-    typer.Option(metavar="EXP|ERR", rich_help_panel=_HOW, help="Short for --set weight=..."),
-]
-Pixfrac = Annotated[
-    float | None,
-    typer.Option(metavar="F", rich_help_panel=_HOW, help="Short for --set pixfrac=..."),
-]
+    typer.Option(
+        metavar="EXP|ERR|IVM", rich_help_panel=_HOW,
+        help="Exposure time, inverse variance, or that of the background alone.",
+    ),
+]  # fmt: skip
 Tile = Annotated[
     int,
     typer.Option(
@@ -176,15 +232,31 @@ NoFits = Annotated[
     bool,
     typer.Option("--no-fits", metavar="", rich_help_panel=_OUTPUT, help="Write no FITS files."),
 ]
-NoPng = Annotated[
-    bool, typer.Option("--no-png", metavar="", rich_help_panel=_OUTPUT, help="Write no pictures.")
+NoPictures = Annotated[
+    bool,
+    typer.Option("--no-pictures", metavar="", rich_help_panel=_OUTPUT, help="Write no previews."),
 ]
-Ctx = Annotated[
+NoReport = Annotated[
     bool,
     typer.Option(
-        "--ctx", metavar="", rich_help_panel=_OUTPUT, help="FITS files get a CTX extension."
+        "--no-report", metavar="", rich_help_panel=_OUTPUT,
+        help="Write neither report.html nor report.json.",
     ),
-]
+]  # fmt: skip
+Context = Annotated[
+    bool | None,
+    typer.Option(
+        "--context/--no-context", metavar="", rich_help_panel=_OUTPUT, show_default=False,
+        help="Whether FITS files have CTX, one bit per chip (default: not those of sky cells).",
+    ),
+]  # fmt: skip
+Separate = Annotated[
+    bool,
+    typer.Option(
+        "--separate", metavar="", rich_help_panel=_OUTPUT,
+        help="A FITS file per image (_sci, _wht, ...) instead of one with extensions.",
+    ),
+]  # fmt: skip
 
 
 def thread_count(threads: int | None) -> int:

@@ -115,13 +115,14 @@ def _style(depth: int, deepest: int) -> str:
 
 def plan_document(batch: Batch) -> dict[str, Any]:
     """Make the JSON document of a plan."""
-    from hapdask.cli.reports import left_out_documents
+    from hapdask.cli.reports import left_out_documents, warning_documents
 
     return {
         "status": "planned",
         "exit_code": 3 if batch.left_out else 0,
         "jobs": [_job(job) for job in batch.jobs],
         "left_out": left_out_documents(batch.left_out),
+        "warnings": warning_documents(batch.warnings),
     }
 
 

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hapdask.cli.console import complain, plural
+from hapdask.cli.groups import Fits, How, Masking, What, Where
 from hapdask.cli.options import thread_count
 from hapdask.errors import FrameError, InputError, ParameterError
 
 if TYPE_CHECKING:
+    from hapdask.observe.exposure import Exposures
     from hapdask.recipes.batch import Request
     from hapdask.sky.cells import SkyCell
     from hapdask.sky.frame import Frame
@@ -151,10 +155,8 @@ def frame_like(path: Path) -> Frame:
         raise InputError(str(path), str(error), ext=label, remedy=remedy) from error
 
 
-def read_overrides(
-    settings: Sequence[str], weight: str | None, pixfrac: float | None
-) -> dict[str, object]:
-    """Read ``--set``, ``--weight`` and ``--pixfrac``.
+def read_overrides(how: How) -> dict[str, object]:
+    """Read ``--set``, and the options that are short for it.
 
     Raises
     ------
@@ -163,11 +165,13 @@ def read_overrides(
     """
     from hapdask.config import parse_setting
 
-    pairs = [parse_setting(text) for text in settings]
-    if weight is not None:
-        pairs.append(("weight", weight.upper()))
-    if pixfrac is not None:
-        pairs.append(("pixfrac", pixfrac))
+    pairs = [parse_setting(text) for text in how.settings or ()]
+    if how.kernel is not None:
+        pairs.append(("kernel", how.kernel.lower()))
+    if how.weight is not None:
+        pairs.append(("weight", how.weight.upper()))
+    if how.pixfrac is not None:
+        pairs.append(("pixfrac", how.pixfrac))
     values: dict[str, object] = {}
     for name, value in pairs:
         if values.get(name, value) != value:
@@ -185,25 +189,13 @@ def read_scales(scales: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_request(
+    where: Where,
+    what: What,
+    how: How,
+    fits: Fits | None = None,
     *,
     out: Path,
-    cell: Sequence[str] | None = None,
-    auto: bool = False,
-    center: tuple[float, float] | None = None,
-    size: str | None = None,
-    pixel_scale: float = 0.04,
-    rotation: float = 0.0,
-    like: Path | None = None,
-    name: str = "mosaic",
-    layer: Sequence[str] | None = None,
-    scale: Sequence[str] | None = None,
-    preset: str = "default",
-    parameters: Path | None = None,
-    settings: Sequence[str] | None = None,
-    weight: str | None = None,
-    pixfrac: float | None = None,
-    tile: int = 2048,
-    threads: int | None = None,
+    threads: int | None,
     **rest: Any,
 ) -> Request:
     """Make the request of the options of ``plan`` and ``mosaic``.
@@ -213,30 +205,57 @@ def read_request(
     typer.BadParameter, ParameterError
         If options are wrong or contradict each other.
     """
+    from hapdask.products.fits_export import FitsOptions
     from hapdask.recipes.batch import Request
 
-    frame = read_frame(center, size, pixel_scale, rotation, like)
-    if frame is None and (name, pixel_scale, rotation) != ("mosaic", 0.04, 0.0):
+    frame = read_frame(where.center, where.size, where.pixel_scale, where.rotation, where.like)
+    if frame is None and (where.name, where.pixel_scale, where.rotation) != ("mosaic", 0.04, 0.0):
         raise typer.BadParameter("--name, --pixel-scale and --rotation need --center or --like")
-    if sum((bool(cell), auto, frame is not None)) > 1:
+    if sum((bool(where.cell), where.auto, frame is not None)) > 1:
         raise typer.BadParameter("choose one of --cell, --auto, and a frame (--center or --like)")
-    if frame is not None and scale:
+    if frame is not None and what.scale:
         raise typer.BadParameter("a frame has its own pixels", param_hint="--scale")
-    if tile < 1 or (tile > _CHUNK and tile % _CHUNK):
+    if how.tile < 1 or (how.tile > _CHUNK and how.tile % _CHUNK):
         raise typer.BadParameter(
-            f"{tile} pixels are not whole chunks of {_CHUNK}", param_hint="--tile"
+            f"{how.tile} pixels are not whole chunks of {_CHUNK}", param_hint="--tile"
         )
     return Request(
         out=out,
-        cells=read_cells(cell or ()),
+        cells=read_cells(where.cell or ()),
         frame=frame,
-        name=name,
-        layers=tuple(word.lower() for word in layer or ()),
-        scales=read_scales(scale or ()),
-        preset=preset,
-        parameter_file=None if parameters is None else str(parameters),
-        overrides=read_overrides(settings or (), weight, pixfrac),
-        tile=tile,
+        name=where.name,
+        layers=tuple(word.lower() for word in what.layer or ()),
+        scales=read_scales(what.scale or ()),
+        preset=how.preset,
+        parameter_file=None if how.parameters is None else str(how.parameters),
+        overrides=read_overrides(how),
+        tile=how.tile,
         threads=thread_count(threads),
+        fits=FitsOptions() if fits is None else FitsOptions(fits.context, fits.separate),
         **rest,
     )
+
+
+def read_maps(request: Request, masking: Masking, exposures: Exposures) -> Request:
+    """Add masks to a request, and the inverse-variance maps given or named by @lists.
+
+    Maps of lists are left alone, with a word of it, where no layer is weighted by them.
+    """
+    from hapdask.recipes.prepare import layer_parameters
+
+    request = replace(request, masks=tuple(masking.mask or ()))
+    if masking.ivm:
+        return replace(request, ivm=tuple(masking.ivm))
+    if maps := exposures.ivm_maps:
+        known = layer_parameters(
+            exposures,
+            preset=request.preset,
+            file=request.parameter_file,
+            overrides=request.overrides,
+        )
+        if all(resolved.parameters.weight != "IVM" for resolved in known.values()):
+            complain(
+                f"{plural(len(maps), 'inverse-variance map')} of lists: used by --weight IVM only"
+            )
+            return request
+    return replace(request, ivm=maps)

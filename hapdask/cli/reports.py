@@ -13,13 +13,24 @@ from hapdask.cli.console import page, plural, size_text, time_text
 from hapdask.cli.exits import DONE, PARTIAL
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from hapdask.recipes.batch import Report
     from hapdask.recipes.export import Exported
     from hapdask.recipes.reporting import LeftOut
     from hapdask.recipes.sky_cells import Result
 
 
-def show_report(report: Report, out: Path) -> None:
+def write_page(report: Report, context: typer.Context, client: Client | None = None) -> Path:
+    """Write the HTML report of a command's run; gives its path."""
+    from hapdask.recipes.run_report import write_run_report
+
+    count = 0 if client is None else len(client.nthreads())
+    workers = f"{plural(count, 'worker')} of a cluster" if count else "threads"
+    return write_run_report(report, command=context.find_root().obj or (), workers=workers)
+
+
+def show_report(report: Report, out: Path, page_path: Path | None) -> None:
     """Show what was made: a table of layers, then the paths of files, and how long it took."""
     from rich.table import Table
 
@@ -43,6 +54,8 @@ def show_report(report: Report, out: Path) -> None:
     for store in stores:
         typer.echo(f"  {out / os.path.relpath(store, out.absolute())}")
     show_files(report.files)
+    if page_path is not None:
+        typer.echo(f"\nreport: {page_path}")
     show_seconds(report.seconds)
 
 
@@ -63,7 +76,7 @@ def show_seconds(seconds: Mapping[str, float]) -> None:
     page().print(f"\ntime: {time_text(sum(seconds.values()))} ({parts})", markup=False)
 
 
-def report_document(report: Report) -> dict[str, Any]:
+def report_document(report: Report, page_path: Path | None) -> dict[str, Any]:
     """Make the JSON document of a report."""
     code = PARTIAL if report.left_out else DONE
     return {
@@ -71,7 +84,9 @@ def report_document(report: Report) -> dict[str, Any]:
         "exit_code": code,
         "layers": [_layer(result) for result in report.results],
         "files": file_documents(report.files),
+        "report": None if page_path is None else str(page_path),
         "left_out": left_out_documents(report.left_out),
+        "warnings": warning_documents(report.batch.warnings),
         "seconds": {part: round(value, 3) for part, value in report.seconds.items()},
     }
 
@@ -79,6 +94,11 @@ def report_document(report: Report) -> dict[str, Any]:
 def left_out_documents(left_out: Sequence[LeftOut]) -> list[dict[str, str]]:
     """Make plain data of what was left out."""
     return [{"file": item.file, "reason": item.reason, "remedy": item.remedy} for item in left_out]
+
+
+def warning_documents(warnings: Sequence[LeftOut]) -> list[dict[str, str]]:
+    """Make plain data of warnings."""
+    return [{"file": item.file, "reason": item.reason} for item in warnings]
 
 
 def file_documents(files: Sequence[Exported]) -> list[dict[str, Any]]:

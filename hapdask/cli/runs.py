@@ -11,17 +11,28 @@ import typer
 
 from hapdask.cli.console import complain, plural
 from hapdask.cli.exits import INTERRUPTED, PARTIAL
+from hapdask.cli.groups import Wcs
 
 if TYPE_CHECKING:
     from hapdask.observe.exposure import Exposures
     from hapdask.recipes.reporting import LeftOut
 
+#: Warnings shown at most.
+_MOST = 20
 
-def open_files(files: Sequence[str]) -> Exposures:
-    """Open exposures by their headers, and say on stderr what there is."""
+
+def open_quietly(files: Sequence[str], wcs: Wcs) -> Exposures:
+    """Open exposures by their headers."""
     from hapdask.observe.exposure import open_exposures
 
-    exposures = open_exposures(files)
+    return open_exposures(
+        files, wcs=wcs.wcs, headerlets=wcs.headerlets, reference_files=wcs.reference_files
+    )
+
+
+def open_files(files: Sequence[str], wcs: Wcs) -> Exposures:
+    """Open exposures by their headers, and say on stderr what there is."""
+    exposures = open_quietly(files, wcs)
     layers = Counter(e.layer_name for e in exposures)
     listed = ", ".join(f"{count} {name}" for name, count in sorted(layers.items()))
     complain(f"{plural(len(exposures), 'exposure')}{': ' if listed else ''}{listed}")
@@ -36,6 +47,16 @@ def resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         complain("interrupted: finished tiles are kept, the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def warn(warnings: Sequence[LeftOut]) -> None:
+    """Name what was used though something speaks against it, the first of many."""
+    if warnings:
+        complain(f"\nwarnings: {len(warnings)}")
+    for item in warnings[:_MOST]:
+        complain(f"  {item.file}: {item.reason}")
+    if len(warnings) > _MOST:
+        complain(f"  ... and {len(warnings) - _MOST} more (all with --json, and in the report)")
 
 
 def finish(left_out: Sequence[LeftOut]) -> None:

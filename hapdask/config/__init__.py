@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from hapdask.config.bits import parse_bits
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.config.presets import PRESETS, Resolved, load_parameters, parse_setting
+from hapdask.config.presets import (
+    PRESETS,
+    Resolved,
+    load_parameters,
+    load_photflams,
+    parse_setting,
+)
 
 __all__ = [
     "PRESETS",
     "DrizzleParameters",
     "Resolved",
     "load_parameters",
+    "load_photflams",
     "parse_bits",
     "parse_setting",
 ]

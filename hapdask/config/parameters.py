@@ -12,8 +12,9 @@ from dataclasses import dataclass, fields
 from hapdask.config.bits import ALL_BITS, parse_bits
 from hapdask.errors import ParameterError
 
-KERNELS = ("square",)
-WEIGHTS = ("EXP", "ERR")
+#: As in `hapdask.kernels.drizzle`, which is slow to import.
+KERNELS = ("square", "turbo", "point", "gaussian", "lanczos2", "lanczos3")
+WEIGHTS = ("EXP", "ERR", "IVM")
 SKIES = ("measure", "header", "none")
 
 #: Cosmic-ray flags: never doubtful, since no mosaic is better with them than without.
@@ -28,12 +29,14 @@ class DrizzleParameters:
 
     Parameters
     ----------
-    kernel : {"square"}
-        Shape in which a detector pixel is dropped on the grid.
+    kernel : {"square", "turbo", "point", "gaussian", "lanczos2", "lanczos3"}
+        Shape in which a detector pixel is dropped on the grid.  Only square, turbo and point
+        keep flux exactly; Lanczos kernels want pixfrac 1 and pixels of the detector's size.
     pixfrac : float
         Side of that shape over the side of the detector pixel, in (0, 1].
-    weight : {"EXP", "ERR"}
-        Weight of a pixel: its exposure time, or its inverse variance.
+    weight : {"EXP", "ERR", "IVM"}
+        Weight of a pixel: its exposure time, its inverse variance, or that of the background
+        alone.
     good_bits : int, str or None
         DQ bits that do no harm; None does not look at DQ at all.
     doubtful_bits : int, str or None
@@ -64,6 +67,11 @@ class DrizzleParameters:
     flux_scaling: bool = True
 
     def __post_init__(self) -> None:
+        if self.kernel == "tophat":
+            raise ParameterError(
+                "kernel 'tophat' does not keep flux and is refused, as by DrizzlePac; use 'square', or "
+                "'turbo' for speed"
+            )
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("weight", self.weight, WEIGHTS)
         _one_of("sky", self.sky, SKIES)

@@ -22,6 +22,7 @@ PRESETS = ("default", "compat", "compat-svm")
 
 _FIELDS = tuple(field.name for field in fields(DrizzleParameters))
 _COUNT = re.compile(r"n([1-9]\d*)")
+_PHOTFLAM = "photflam"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,34 @@ def load_parameters(
     return Resolved(parameters, origin)
 
 
+def load_photflams(file: str | Path) -> dict[str, float]:
+    """Give the table ``[photflam]`` of a user's parameter file: PHOTFLAM by layer name.
+
+    Parameters
+    ----------
+    file : path
+        For example with ``[photflam]`` and below it ``wfc3_uvis_f606w = 1.15e-19``.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read, or a figure is no positive number.
+    """
+    try:
+        table = tomllib.loads(_text(Path(file))).get(_PHOTFLAM, {})
+    except tomllib.TOMLDecodeError as error:
+        raise ParameterError(f"{file} is not valid TOML: {error}") from error
+    if not isinstance(table, dict):
+        raise ParameterError(f"{file}: {_PHOTFLAM} must be a table, [{_PHOTFLAM}]")
+    for layer, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+            raise ParameterError(
+                f"{file} [{_PHOTFLAM}]: {layer} must be a positive number such as 1.5e-19, "
+                f"not {value!r}"
+            )
+    return {layer: float(value) for layer, value in table.items()}
+
+
 def parse_setting(text: str) -> tuple[str, object]:
     """Read one ``name=value`` as given on a command line.
 
@@ -175,6 +204,7 @@ def _read(label: str, text: str) -> list[_Row]:
         whole = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{label} is not valid TOML: {error}") from error
+    whole.pop(_PHOTFLAM, None)  # see `load_photflams`
     rows = [_Row(label, None, 0, _plain(whole))]
     for instrument, detectors in _tables(whole):
         if _plain(detectors):

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.palette import Palette
 from hapdask.drizzling.plan import Plan, TilePlan
 from hapdask.drizzling.tile import ALGORITHM, TileSums, drizzle_tile
 from hapdask.drizzling.warm import compile_kernels
@@ -30,12 +31,15 @@ from hapdask.sky.frame import Frame
 
 if TYPE_CHECKING:
     import dask.array as da
+    from dask.highlevelgraph import HighLevelGraph
     from distributed import Client
 
 log = logging.getLogger(__name__)
 
 #: Tasks in flight per thread: enough to keep it busy, few enough to stop soon.
 _IN_FLIGHT = 2
+#: Name of the palette among the results of a tile's task.
+_PALETTE = "palette"
 
 
 class Sink(Protocol):
@@ -64,9 +68,10 @@ class TileTask:
         """Drizzle the tile."""
         return drizzle_tile(self.exposures, self.frame, self.parameters, self.variables)
 
-    def __call__(self) -> dict[str, NDArray[Any]]:
-        """Drizzle the tile and return all its planes."""
-        return dict(self.sums().planes())
+    def __call__(self) -> dict[str, Any]:
+        """Drizzle the tile and return all its planes, and as ``palette`` what `ctx` stands for."""
+        sums = self.sums()
+        return {**dict(sums.planes()), _PALETTE: sums.palette}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,37 +128,75 @@ def lazy_planes(plan: Plan) -> dict[str, da.Array]:
         Each of the shape of ``plan.frame``; blocks end on tile borders.
     """
     import dask.array as da
+
+    rows, columns = _spans(plan)
+    names = {name: _key(name, plan) for name in plan.variables}
+    graph = _graph(plan, names)
+    return {
+        name: da.Array(graph, key, (rows, columns), dtype=VARIABLES[name].dtype)
+        for name, key in names.items()
+    }
+
+
+def lazy_palettes(plan: Plan) -> da.Array:
+    """Lazy array of the tiles' palettes, one `Palette` per tile, in rows and columns of tiles.
+
+    Computed together with `lazy_planes`, no tile is made twice.
+    """
+    import dask.array as da
+
+    rows, columns = _spans(plan)
+    key = _key(_PALETTE, plan)
+    chunks = ((1,) * len(rows), (1,) * len(columns))
+    return da.Array(_graph(plan, {_PALETTE: key}), key, chunks, dtype=object)
+
+
+def _key(name: str, plan: Plan) -> str:
     from dask.base import tokenize
+
+    return f"hapdask-{name}-{tokenize(plan)}"
+
+
+def _spans(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Pixels of each row and each column of tiles."""
+    y0, y1, x0, x1 = plan.frame.box
+    return _cuts(y0, y1, plan.tile), _cuts(x0, x1, plan.tile)
+
+
+def _graph(plan: Plan, names: Mapping[str, str]) -> HighLevelGraph:
+    """One task per tile, and for each result (by its key) one that takes it out of the tile's."""
     from dask.highlevelgraph import HighLevelGraph
 
-    token = tokenize(plan)
-    rows, columns = (_cuts(*span, plan.tile) for span in (plan.frame.box[:2], plan.frame.box[2:]))
+    rows, columns = _spans(plan)
     by_index = {tile.index: tile for tile in plan.tiles}
     first = plan.frame.origin[0] // plan.tile, plan.frame.origin[1] // plan.tile
-    tiles = f"hapdask-tile-{token}"
-    graphs: dict[str, dict[Any, Any]] = {tiles: {}}
-    for name in plan.variables:
-        graphs[f"hapdask-{name}-{token}"] = {}
+    tiles = _key("tile", plan)
+    graphs: dict[str, dict[Any, Any]] = {key: {} for key in (tiles, *names.values())}
     for j, ny in enumerate(rows):
         for i, nx in enumerate(columns):
             tile = by_index.get((first[0] + j, first[1] + i))
             if tile is not None:
                 graphs[tiles][tiles, j, i] = (tile_task(plan, tile),)
-            for name in plan.variables:
-                key = f"hapdask-{name}-{token}"
+            for name, key in names.items():
                 graphs[key][key, j, i] = (
-                    (_Empty(name, (ny, nx)),)
-                    if tile is None
-                    else (operator.itemgetter(name), (tiles, j, i))
+                    (_Empty(name, (ny, nx)),) if tile is None else (_taker(name), (tiles, j, i))
                 )
-    dependencies = {key: set() if key == tiles else {tiles} for key in graphs}
-    graph = HighLevelGraph(graphs, dependencies)
-    return {
-        name: da.Array(
-            graph, f"hapdask-{name}-{token}", (rows, columns), dtype=VARIABLES[name].dtype
-        )
-        for name in plan.variables
-    }
+    return HighLevelGraph(graphs, {key: set() if key == tiles else {tiles} for key in graphs})
+
+
+def _taker(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return _take_palette if name == _PALETTE else operator.itemgetter(name)
+
+
+def _take_palette(results: Mapping[str, Any]) -> NDArray[Any]:
+    return _one(results[_PALETTE])
+
+
+def _one(palette: Palette) -> NDArray[Any]:
+    """Make an array of one object."""
+    array = np.empty((1, 1), object)
+    array[0, 0] = palette
+    return array
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +207,8 @@ class _Empty:
     shape: tuple[int, int]
 
     def __call__(self) -> NDArray[Any]:
+        if self.name == _PALETTE:
+            return _one(Palette.merge(()))
         return np.full(self.shape, VARIABLES[self.name].fill, VARIABLES[self.name].dtype)
 
 
@@ -205,7 +250,7 @@ def run(
     tiles = [t for t in plan.tiles if skip is None or not skip(t.index, t.digest)]
     if not tiles:
         return []
-    compile_kernels({item.patch for tile in tiles for item in tile.inputs}, plan.variables)
+    compile_kernels(plan.patches, plan.parameters.kernel, plan.variables)
     tasks = (StoreTask(tile, tile_task(plan, tile), sink) for tile in tiles)
     outcomes = {}
     for outcome in _on_cluster(tasks, client) if client else _on_threads(tasks, threads):

@@ -115,7 +115,7 @@ class InputSets:
         successor = np.full(2 * n, -1, np.int32)
         parent = np.empty(2 * n, np.int32)
         used = sums.fold_layer(clean, spans, facts.mid_mjd, successor, parent, n)
-        flat = clean.inputs.ravel()
+        flat = clean.sums.reshape(-1, clean.sums.shape[-1])
         used = sums.fold_reserve(reserve, flat, facts.mid_mjd, successor, parent, used)
         if not self.inputs or self.inputs[-1].name != facts.name:
             self._exposures += 1
@@ -125,7 +125,7 @@ class InputSets:
         grown = sets.take(parent[n:used].astype(np.int64))
         self._sets = sets + grown.with_input(facts, number, self._exposures)
         if used > self._full:
-            self._prune(flat, reserve.inputs)
+            self._prune(clean.inputs.ravel(), reserve.inputs)
 
     def _prune(self, *numbers: NDArray[np.int32]) -> None:
         """Drop the sets that no pixel has any more, and number the others anew."""

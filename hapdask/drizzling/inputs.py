@@ -8,7 +8,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels import square
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.kernels import blocks as block_kernels
+from hapdask.kernels.blocks import BLOCK, ChipReach
+from hapdask.kernels.drizzle import ChipGeometry, Drop, make_geometry
 from hapdask.kernels.mapping import Chain
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
@@ -20,20 +23,25 @@ def chain_to_root(chip: ChipRecord, frame: Frame) -> Chain:
     return chip.distortion.chain_to(frame.crval, frame.crpix, frame.cd)
 
 
-def chip_reach(chip: ChipRecord, frame: Frame) -> square.ChipReach:
+def make_drop(chip: ChipRecord, frame: Frame, parameters: DrizzleParameters) -> Drop:
+    """Shape in which pixels of a chip are dropped on a frame."""
+    return Drop(parameters.kernel, parameters.pixfrac, frame.pixel_scale / chip.idcscale)
+
+
+def chip_reach(chip: ChipRecord, frame: Frame, drop: Drop) -> ChipReach:
     """Find what each block of a chip can reach on the root grid of a frame."""
-    return square.chip_reach(chain_to_root(chip, frame), chip.shape)
+    return block_kernels.chip_reach(chain_to_root(chip, frame), chip.shape, drop.halo)
 
 
-def blocks_in(reach: square.ChipReach, frame: Frame) -> NDArray[np.int64]:
+def blocks_in(reach: ChipReach, frame: Frame) -> NDArray[np.int64]:
     """Blocks that can reach a frame, ordered along the chip: int64, shape (n, 2)."""
-    return square.blocks_reaching(reach, *frame.box)
+    return block_kernels.blocks_reaching(reach, *frame.box)
 
 
 def block_rows(blocks: NDArray[np.int64], chip: ChipRecord) -> tuple[int, int]:
     """Detector rows of some blocks: first, and the one after the last."""
     first, last = int(blocks[:, 0].min()), int(blocks[:, 0].max()) + 1
-    return first * square.BLOCK[0], min(last * square.BLOCK[0], chip.shape[0])
+    return first * BLOCK[0], min(last * BLOCK[0], chip.shape[0])
 
 
 def flux_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
@@ -43,28 +51,44 @@ def flux_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float
     Jacobian (science.md "Flux").
     """
     ratio = frame.pixel_scale / chip.idcscale
-    per_second = 1.0 / exposure.exptime if exposure.unit == "electron" else 1.0
+    per_second = 1.0 if exposure.unit.endswith("/ s") else 1.0 / exposure.exptime
     return chip.flux_factor * per_second * ratio * ratio
 
 
 @dataclass(frozen=True)
 class ReachingChip:
-    """A chip that reaches a frame: small, until its geometry is made and its pixels are read."""
+    """A chip that reaches a frame: small, until its geometry is made and its pixels are read.
+
+    ``patch`` is the side of the square of output pixels that holds any drop, ``boxes`` are the
+    bounds of the ``blocks`` (`ChipReach`).
+    """
 
     exposure: ExposureRecord
     chip: ChipRecord
     chain: Chain
-    reach: square.ChipReach
+    drop: Drop
+    patch: int
     blocks: NDArray[np.int64]
+    boxes: NDArray[np.int64]
 
     @classmethod
-    def find(cls, exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> Self | None:
+    def find(
+        cls,
+        exposure: ExposureRecord,
+        chip: ChipRecord,
+        frame: Frame,
+        parameters: DrizzleParameters,
+    ) -> Self | None:
         """Return the chip, or None where it misses the frame."""
         chain = chain_to_root(chip, frame)
-        reach = square.chip_reach(chain, chip.shape)
+        drop = make_drop(chip, frame, parameters)
+        reach = block_kernels.chip_reach(chain, chip.shape, drop.halo)
         blocks = blocks_in(reach, frame)
-        return cls(exposure, chip, chain, reach, blocks) if blocks.size else None
+        if not blocks.size:
+            return None
+        boxes = reach.bounds[blocks[:, 0], blocks[:, 1]]
+        return cls(exposure, chip, chain, drop, drop.patch(reach.extent), blocks, boxes)
 
-    def geometry(self, pixfrac: float) -> square.ChipGeometry:
+    def geometry(self) -> ChipGeometry:
         """Make the map of the blocks: megabytes, so one chip at a time."""
-        return square.make_geometry(self.chain, self.chip.shape, pixfrac, self.reach, self.blocks)
+        return make_geometry(self.chain, self.chip.shape, self.drop, self.patch, self.blocks)

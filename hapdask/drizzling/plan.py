@@ -11,16 +11,16 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.inputs import block_rows, blocks_in, chip_reach
+from hapdask.drizzling.inputs import block_rows, blocks_in, chip_reach, make_drop
 from hapdask.drizzling.tile import ALGORITHM
 from hapdask.errors import PlanError
-from hapdask.kernels import square
+from hapdask.kernels.blocks import BLOCK, ChipReach
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 from hapdask.schema import ALL, VARIABLES
@@ -33,8 +33,8 @@ _SECONDS_PER_INPUT = 5e-8
 _SECONDS_PER_OUTPUT = 2e-7
 #: Sums per output pixel: four sums, weight seen, epoch, set, slot; and a fifth as much in reserve.
 _SUM_BYTES = 4 * 8 + 8 + 8 + 4 + 4 + 14
-#: Bytes held per detector pixel while a chip is drizzled: SCI, ERR, DQ, weight, doubt.
-_INPUT_BYTES = 4 + 4 + 2 + 4 + 2
+#: Bytes held per detector pixel while a chip is drizzled: SCI, ERR, DQ, mask, weight, doubt.
+_INPUT_BYTES = 4 + 4 + 2 + 1 + 4 + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,17 @@ class Plan:
         return {tile.index: tile.digest for tile in self.tiles}
 
     @property
+    def flux_unit(self) -> str:
+        """Unit of the layer's pixels: rates of what the inputs count."""
+        counts = any(exposure.unit.startswith("count") for exposure in self.exposures)
+        return "count / s" if counts else "electron / s"
+
+    @property
+    def patches(self) -> frozenset[int]:
+        """Patch sizes of the drops: each is a compilation of its own."""
+        return frozenset(item.patch for tile in self.tiles for item in tile.inputs)
+
+    @property
     def bytes_in(self) -> int:
         """Bytes read from the inputs."""
         return sum(tile.bytes_in for tile in self.tiles)
@@ -226,7 +237,7 @@ def make_plan(
         twice = sorted({n for n in names if names.count(n) > 1})
         raise PlanError(f"exposures given twice: {', '.join(twice)}")
     window = frame.whole_tiles(tile) if whole_tiles else frame
-    found = _inputs_by_tile(chosen, window, tile, parameters.pixfrac)
+    found = _inputs_by_tile(chosen, window, tile, parameters)
     used = sorted({item.exposure for items in found.values() for item in items})
     number = {old: new for new, old in enumerate(used)}
     kept = tuple(chosen[i] for i in used)
@@ -240,14 +251,15 @@ def make_plan(
 
 
 def _inputs_by_tile(
-    exposures: Sequence[ExposureRecord], window: Frame, tile: int, pixfrac: float
+    exposures: Sequence[ExposureRecord], window: Frame, tile: int, parameters: DrizzleParameters
 ) -> dict[tuple[int, int], list[TileInput]]:
     """Which chips reach which tiles: block by block, from their bounds alone."""
     found: dict[tuple[int, int], list[TileInput]] = defaultdict(list)
     y0, y1, x0, x1 = window.box
     for number, exposure in enumerate(exposures):
         for chip in exposure.chips:
-            reach = chip_reach(chip, window)
+            drop = make_drop(chip, window, parameters)
+            reach = chip_reach(chip, window, drop)
             if not blocks_in(reach, window).size:
                 continue
             for ty, tx in _tiles_touched(reach, window, tile):
@@ -257,12 +269,13 @@ def _inputs_by_tile(
                 ]
                 blocks = blocks_in(reach, part)
                 if blocks.size:
-                    patch = square.patch_size(reach, pixfrac)
-                    found[ty, tx].append(_tile_input(number, chip, blocks, patch))
+                    found[ty, tx].append(
+                        _tile_input(number, chip, blocks, drop.patch(reach.extent))
+                    )
     return found
 
 
-def _tiles_touched(reach: square.ChipReach, window: Frame, tile: int) -> list[tuple[int, int]]:
+def _tiles_touched(reach: ChipReach, window: Frame, tile: int) -> list[tuple[int, int]]:
     """Tiles of a window that the box around all blocks of a chip touches."""
     real = reach.bounds[reach.bounds[..., 0] < reach.bounds[..., 1]]
     y0, y1, x0, x1 = window.box
@@ -277,7 +290,7 @@ def _tiles_touched(reach: square.ChipReach, window: Frame, tile: int) -> list[tu
 
 def _tile_input(number: int, chip: ChipRecord, blocks: NDArray[np.int64], patch: int) -> TileInput:
     row0, row1 = block_rows(blocks, chip)
-    pixels = blocks.shape[0] * square.BLOCK[0] * square.BLOCK[1]
+    pixels = blocks.shape[0] * BLOCK[0] * BLOCK[1]
     return TileInput(number, chip.extver, row0, row1, pixels, patch)
 
 
@@ -333,7 +346,7 @@ def _input_facts(exposure: ExposureRecord, item: TileInput) -> list[object]:
     """Everything of an exposure that can change the tile: only masks of blocks that reach it."""
     chip = exposure.chip(item.extver)
     identity = exposure.identity
-    first, last = item.row0 // square.BLOCK[0], -(-item.row1 // square.BLOCK[0])
+    first, last = item.row0 // BLOCK[0], -(-item.row1 // BLOCK[0])
     return [
         exposure.name,
         item.extver,
@@ -341,5 +354,8 @@ def _input_facts(exposure: ExposureRecord, item: TileInput) -> list[object]:
         [exposure.exptime, exposure.expstart, exposure.expend, exposure.unit],
         chip.distortion.digest,
         [chip.sky, chip.flux_factor, chip.idcscale],
-        sorted([mask.kind, *mask.hashes[first:last]] for mask in chip.masks),
+        [chip.gain, chip.read_noise, chip.dark, chip.shadow, chip.window],
+        [astuple(s.identity) for s in (chip.sci, chip.err, chip.dq) if s and s.identity],
+        sorted([m.kind, *m.hashes[first:last]] for m in chip.masks if any(m.hashes[first:last])),
+        chip.ivm and chip.ivm.hashes[first:last],
     ]

@@ -7,6 +7,7 @@ chip's rows at a time, so memory does not grow with the number of exposures.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,18 @@ from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.palette import Palette
 from hapdask.drizzling.weighting import read_pixels
 from hapdask.kernels import planes as plane_kernels
-from hapdask.kernels import square, sums
+from hapdask.kernels import sums
+from hapdask.kernels.blocks import ChipPixels
+from hapdask.kernels.drizzle import ChipGeometry, drizzle_chip
 from hapdask.observe.record import ExposureRecord
-from hapdask.schema import ALL, BASIC, VARIABLES
+from hapdask.schema import ALL, BASIC, VARIABLES, Variable
 from hapdask.sky.frame import Frame
 
 #: Raised whenever the bytes of a tile may change for the same inputs.
-ALGORITHM = "square-1"
+ALGORITHM = "drizzle-2"
 
+#: Rows counted at a time.
+_ROWS = 256
 #: In the order of `finish_sums`.
 _OF_SUMS = ("sci", "wht", "err", "noise_ratio", "epoch")
 
@@ -49,6 +54,7 @@ class TileSums:
         self._inputs = InputSets()
         self._sets: NDArray[np.int32] | None = None
         self._planes: dict[str, NDArray[np.floating]] = {}
+        self._signed = False
         self._reached = np.tile(np.array([shape[1], 0], np.int64), (shape[0], 1))
 
     @property
@@ -63,20 +69,20 @@ class TileSums:
 
     def add_chip(
         self,
-        geometry: square.ChipGeometry,
-        reach: square.ChipReach,
+        geometry: ChipGeometry,
         blocks: NDArray[np.int64],
-        pixels: square.ChipPixels,
-        pixfrac: float,
+        boxes: NDArray[np.int64],
+        pixels: ChipPixels,
         facts: InputFacts,
     ) -> None:
-        """Drizzle some blocks of a chip and note it as an input."""
-        self._reserve = square.drizzle_chip(
-            geometry, blocks, pixels, pixfrac, self.origin, self._clean, self._reserve
+        """Drizzle some blocks of a chip, of these bounds, and note it as an input."""
+        self._reserve = drizzle_chip(
+            geometry, blocks, pixels, self.origin, self._clean, self._reserve
         )
+        self._signed |= geometry.drop.signed
         ny, nx = self._clean.inputs.shape
         spans = np.empty((ny, 3), np.int64)
-        sums.spans_of_blocks(reach.bounds, blocks, self.origin, nx, spans)
+        sums.spans_of_blocks(boxes, self.origin, nx, spans)
         self._inputs.fold(facts, self._clean, self._reserve, spans)
         np.minimum(self._reached[:, 0], spans[:, 1], out=self._reached[:, 0])
         np.maximum(self._reached[:, 1], spans[:, 2], out=self._reached[:, 1])
@@ -88,7 +94,7 @@ class TileSums:
         if self._sets is None:
             self._sets = np.zeros(self.frame.shape, np.int32)
             plane_kernels.published_inputs(
-                self._clean, self._reserve, self._reached, self.border, self._sets
+                self._clean, self._reserve, self._reached, self.border, self._signed, self._sets
             )
         return self._sets
 
@@ -103,13 +109,14 @@ class TileSums:
             raise KeyError(f"{name} is not among {', '.join(self.variables)}")
         if name in _OF_SUMS:
             return self._finished()[name]
+        variable = VARIABLES[name]
+        out = _filled(self.frame.shape, variable)
         if name == "quality":
-            out = np.empty(self.frame.shape, VARIABLES[name].dtype)
             plane_kernels.published_quality(self.sets, self._clean, self._reserve, self.border, out)
             return out
-        table = self._inputs.table(name).astype(VARIABLES[name].dtype)
-        # "clip" spares a check: every number is in the table.
-        return np.take(table, self.sets, mode="clip")
+        table = self._inputs.table(name).astype(variable.dtype)
+        plane_kernels.look_up(self.sets, self._reached, self.border, table, out)
+        return out
 
     def _finished(self) -> dict[str, NDArray[np.floating]]:
         """Every plane that is a function of the sums: reading these takes longest, so once."""
@@ -118,10 +125,7 @@ class TileSums:
                 name: self.frame.shape if self.every_plane or name in BASIC else (0, 0)
                 for name in _OF_SUMS
             }
-            self._planes = {
-                name: np.full(shape, VARIABLES[name].fill, VARIABLES[name].dtype)
-                for name, shape in shapes.items()
-            }
+            self._planes = {name: _filled(shape, VARIABLES[name]) for name, shape in shapes.items()}
             plane_kernels.finish_sums(
                 self._clean,
                 self._reserve,
@@ -131,22 +135,40 @@ class TileSums:
             )
         return self._planes
 
-    def statistics(self) -> dict[str, float]:
-        """Figures of the tile for its receipt: covered pixels, mean weight, deepest pixel."""
-        covered = int(np.count_nonzero(self.sets))
-        weight, depth = self._finished()["wht"], self._inputs.table("nexp")
-        used = np.zeros(depth.size, bool)
-        plane_kernels.mark(self.sets.ravel(), used)
+    def statistics(self) -> dict[str, Any]:
+        """Figures of the tile for its receipt.
+
+        Returns
+        -------
+        dict
+            ``covered`` pixels, ``mean_wht``, ``max_nexp`` of the deepest one, and ``depth``:
+            pairs of a number of exposures and the pixels that have so many.
+        """
+        weight, depth = self._finished()["wht"], self._inputs.table("nexp").astype(np.int64)
+        pixels = np.zeros(depth.size, np.int64)
+        for start in range(0, self.frame.shape[0], _ROWS):  # bincount makes wide copies
+            rows = self.sets[start : start + _ROWS].ravel()
+            pixels += np.bincount(rows, minlength=depth.size)
+        by_depth = np.bincount(depth[1:], pixels[1:]).astype(np.int64)
+        covered = int(by_depth.sum())
         return {
             "covered": covered,
             "mean_wht": float(weight.sum(dtype=np.float64)) / covered if covered else 0.0,
-            "max_nexp": int(depth[used].max()),
+            "max_nexp": int(np.flatnonzero(by_depth).max(initial=0)),
+            "depth": [[int(n), int(by_depth[n])] for n in np.flatnonzero(by_depth)],
         }
 
     def planes(self) -> Iterator[tuple[str, NDArray[np.generic]]]:
         """Every variable, one at a time."""
         for name in self.variables:
             yield name, self.plane(name)
+
+
+def _filled(shape: tuple[int, int], variable: Variable) -> NDArray[Any]:
+    """Make an empty plane; zeros cost nothing before they are touched."""
+    if variable.fill == 0.0:
+        return np.zeros(shape, variable.dtype)
+    return np.full(shape, variable.fill, variable.dtype)
 
 
 def drizzle_tile(
@@ -181,15 +203,14 @@ def drizzle_tile(
         found
         for exposure in exposures
         for chip in exposure.chips
-        if (found := ReachingChip.find(exposure, chip, frame)) is not None
+        if (found := ReachingChip.find(exposure, chip, frame, parameters)) is not None
     ]
-    pixfrac = parameters.pixfrac
-    border = max((square.patch_size(found.reach, pixfrac) for found in reaching), default=0)
+    border = max((found.patch for found in reaching), default=0)
     tile = TileSums(frame, variables, border=border)
     for found in reaching:
         exposure, chip = found.exposure, found.chip
-        geometry = found.geometry(pixfrac)
+        geometry = found.geometry()
         pixels = read_pixels(found, frame, parameters, errors=tile.every_plane)
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
-        tile.add_chip(geometry, found.reach, found.blocks, pixels, pixfrac, facts)
+        tile.add_chip(geometry, found.blocks, found.boxes, pixels, facts)
     return tile

@@ -8,20 +8,25 @@ import numpy as np
 
 from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
-from hapdask.kernels import square
+from hapdask.kernels.blocks import ChipPixels, chip_reach
+from hapdask.kernels.drizzle import Drop, make_geometry
 from hapdask.kernels.mapping import make_chain
 from hapdask.kernels.weights import pixel_weights
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame
 
 
-def compile_kernels(patches: Collection[int], variables: Collection[str] = ALL) -> None:
+def compile_kernels(
+    patches: Collection[int], kernel: str = "square", variables: Collection[str] = ALL
+) -> None:
     """Run every kernel once on a few pixels: from Numba's cache, or compiled into it.
 
     Parameters
     ----------
     patches : collection of int
         Patch sizes that will occur; each is a compilation of its own.
+    kernel : str
+        Shape of the drops.
     variables : collection of str
         Planes that will be asked for.
     """
@@ -35,13 +40,13 @@ def compile_kernels(patches: Collection[int], variables: Collection[str] = ALL) 
         np.array([[0, 16], [0, 0]] * 2, np.uint16).repeat(2, axis=1),
         good_bits=0,
         doubtful_bits=16,
-        inverse_variance=False,
+        by_error=False,
         scale=1.0,
     )
     for patch in patches:
         tile = TileSums(frame, tuple(variables), border=patch)
         err = sci if tile.every_plane else np.empty((0, 0), np.float32)
-        pixels = square.ChipPixels(0, sci, err, weight, doubt, 0.0, 1.0)
+        pixels = ChipPixels(0, sci, err, weight, doubt, 0.0, 1.0)
         # Pixels as large as the patch allows: half the patch on a side.
         size = 0.5 * patch
         chain = make_chain(
@@ -51,8 +56,10 @@ def compile_kernels(patches: Collection[int], variables: Collection[str] = ALL) 
             np.zeros((1, 1)),
             (None, None, None, None),
         )
-        reach = square.chip_reach(chain, shape)
-        geometry = square.make_geometry(chain, shape, 1.0, reach, blocks)._replace(patch=patch)
-        tile.add_chip(geometry, reach, blocks, pixels, 1.0, InputFacts("none", 1, 1.0, 0.0))
+        drop = Drop(kernel, 1.0, 1.0 / size)
+        reach = chip_reach(chain, shape, drop.halo)
+        geometry = make_geometry(chain, shape, drop, patch, blocks)
+        facts = InputFacts("none", 1, 1.0, 0.0)
+        tile.add_chip(geometry, blocks, reach.bounds[0], pixels, facts)
         for _ in tile.planes():
             pass

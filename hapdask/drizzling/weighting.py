@@ -1,21 +1,45 @@
-"""Pixels of a chip with their weights: what the drizzle kernels take in."""
+"""Pixels of a chip with their weights: what the drizzle kernels take in.
+
+Weights, and so the units of ``wht`` (the sum of weight times overlap):
+
+EXP
+    Exposure time, s.  The flux factor plays no part.
+ERR
+    1 / (err * gain)**2, with ``gain`` from SCI to flux per second and output pixel: the inverse
+    variance of the output pixel that one whole drop would make, 1 / (electron / s)**2, or
+    1 / (count / s)**2 where SCI is in counts.  ``gain`` holds the chip's flux factor k, so
+    weights go with 1 / k**2.  The source's own Poisson noise is in ERR: bright pixels weigh less,
+    and fluxes of bright stars come out low where exposures differ.
+IVM
+    The same unit and rule, from the background alone: read noise, dark and the sky that is
+    subtracted, one figure per chip; or a user's map, 1 / (SCI units)**2.  The flat plays no part:
+    it would need a reference file, and changes weights by a few per cent.  Where the read noise
+    is not known, ERR stands in (`needs_error`); photon counters have none.
+
+Where a file has no ERR, sqrt(electrons + read noise**2) stands in for it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.inputs import ReachingChip, block_rows, flux_gain
 from hapdask.errors import InputError
-from hapdask.kernels import square
-from hapdask.kernels.weights import pixel_weights
-from hapdask.observe.pixels import read_chip_rows
+from hapdask.kernels.blocks import ChipPixels
+from hapdask.kernels.weights import counting_errors, pixel_weights
+from hapdask.observe.instruments import INSTRUMENTS
+from hapdask.observe.masks import read_ivm_rows
+from hapdask.observe.parts import ChipRecord
+from hapdask.observe.pixels import ChipRows, read_chip_rows
+from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
 
 def read_pixels(
     found: ReachingChip, frame: Frame, parameters: DrizzleParameters, *, errors: bool
-) -> square.ChipPixels:
+) -> ChipPixels:
     """Read the detector rows of the blocks of a chip that reach a frame, and weigh them.
 
     Parameters
@@ -29,30 +53,103 @@ def read_pixels(
     Raises
     ------
     InputError
-        If the file cannot be read.
+        If a file cannot be read, or the weight needs errors that cannot be had.
     """
     exposure, chip = found.exposure, found.chip
     first, last = block_rows(found.blocks, chip)
-    sci, err, dq = read_chip_rows(exposure, chip, first, last)
-    gain = flux_gain(exposure, chip, frame)
-    by_variance = parameters.weight == "ERR"
-    if by_variance and err is None:
+    rows = read_chip_rows(exposure, chip, first, last)
+    return weigh(rows, first, exposure, chip, flux_gain(exposure, chip, frame), parameters, errors)
+
+
+def weigh(
+    rows: ChipRows,
+    first_row: int,
+    exposure: ExposureRecord,
+    chip: ChipRecord,
+    gain: float,
+    parameters: DrizzleParameters,
+    errors: bool = True,
+) -> ChipPixels:
+    """Weigh detector rows that have been read.
+
+    Parameters
+    ----------
+    rows : ChipRows
+    first_row : int
+        Their first row on the chip.
+    exposure, chip : ExposureRecord, ChipRecord
+    gain : float
+        From SCI to flux per second and output pixel (`flux_gain`).
+    parameters : DrizzleParameters
+    errors : bool
+        Keep ERR for the variance planes.
+
+    Raises
+    ------
+    InputError
+        If the weight needs errors that cannot be had, or a user's map cannot be read.
+    """
+    err = rows.err
+    if err is None and chip.read_noise > 0:
+        err = counting_errors(rows.sci, to_electrons(exposure, chip), chip.read_noise)
+    by_error = parameters.weight == "ERR" or (
+        parameters.weight == "IVM" and needs_error(exposure, chip)
+    )
+    if by_error and err is None:
         raise InputError(
             exposure.url,
-            "it has no ERR, which weight ERR needs",
+            f"it has no ERR, which weight {parameters.weight} needs, and no known read noise",
             ext=f"SCI,{chip.extver}",
             remedy="use weight EXP, or leave the exposure out",
         )
+    ivm = None
+    if parameters.weight == "IVM" and chip.ivm is not None:
+        ivm = read_ivm_rows(chip.ivm, chip.shape, first_row, first_row + rows.sci.shape[0])
     weight, doubt = pixel_weights(
-        sci,
+        rows.sci,
         err,
-        dq,
+        rows.dq,
+        rows.masked,
+        ivm,
         good_bits=parameters.good_bits,
         doubtful_bits=parameters.doubtful_bits,
-        inverse_variance=by_variance,
-        scale=gain if by_variance else exposure.exptime,
+        by_error=by_error,
+        scale=_scale(exposure, chip, gain, parameters.weight, by_error),
     )
-    if err is None:
-        err = np.full(sci.shape, np.nan, np.float32)
-    kept = err if errors else np.empty((0, 0), np.float32)
-    return square.ChipPixels(first, sci, kept, weight, doubt, chip.sky, gain)
+    kept: NDArray[np.float32] = np.empty((0, 0), np.float32)
+    if errors:
+        kept = np.full(rows.sci.shape, np.nan, np.float32) if err is None else err
+    return ChipPixels(first_row, rows.sci, kept, weight, doubt, chip.sky, gain)
+
+
+def to_electrons(exposure: ExposureRecord, chip: ChipRecord) -> float:
+    """Electrons of the whole exposure per unit of SCI."""
+    return chip.gain * (exposure.exptime if exposure.unit.endswith("/ s") else 1.0)
+
+
+def background_variance(exposure: ExposureRecord, chip: ChipRecord) -> float:
+    """Variance of a pixel without sources, (SCI units)**2: read noise, dark and subtracted sky."""
+    electrons = to_electrons(exposure, chip)
+    light = max(chip.dark, 0.0) + max(chip.sky, 0.0) * electrons
+    return (light + chip.read_noise**2) / electrons**2
+
+
+def needs_error(exposure: ExposureRecord, chip: ChipRecord) -> bool:
+    """Whether weight IVM must fall back on ERR: no map, and the background's noise is not known."""
+    if chip.ivm is not None or chip.read_noise > 0:
+        return False
+    row = INSTRUMENTS.get((exposure.instrument.upper(), exposure.detector.upper()))
+    noiseless = row is not None and row.counts_photons
+    return not (noiseless and background_variance(exposure, chip) > 0)
+
+
+def _scale(
+    exposure: ExposureRecord, chip: ChipRecord, gain: float, weight: str, by_error: bool
+) -> float:
+    """Give what `pixel_weights` multiplies by."""
+    if weight == "EXP":
+        return exposure.exptime
+    if by_error:
+        return gain
+    variance = 1.0 if chip.ivm is not None else background_variance(exposure, chip)
+    return 1.0 / (variance * gain * gain)

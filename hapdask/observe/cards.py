@@ -14,6 +14,7 @@ import re
 Value = str | int | float | bool | None
 
 CARD = 80
+_TITLE = " " * 14 + "/ "
 _VALUE = re.compile(
     r" *(?:'(?P<string>(?:[^']|'')*)'"
     r"|(?P<logical>[TF])"
@@ -42,6 +43,7 @@ def parse_cards(raw: bytes) -> dict[str, Value]:
         Keyword to value, in file order.  The first of repeated keywords counts, as in astropy.
         Record-valued cards appear as ``DP1.EXTVER`` (float).  Comments, unreadable cards and
         texts with characters that FITS forbids are left out; an undefined value is None.
+        Titles of sections, which stand in cards without a keyword, appear as ``/ TITLE`` (None).
 
     Notes
     -----
@@ -60,6 +62,8 @@ def parse_cards(raw: bytes) -> dict[str, Value]:
             unfinished = _continue(cards, unfinished, card)
             continue
         unfinished = None
+        if card.startswith(_TITLE) and _printable(card):
+            cards.setdefault(card.strip(), None)
         if card[8:10] != "= " or not _KEYWORD.match(keyword):
             continue
         readable, value = _value(card[10:])

@@ -1,80 +1,47 @@
 """The chips of one exposure from the headers of its file, checked.
 
 Every HDU that is used is checked here: SCI, ERR and DQ belong together, the WCS is possible for
-this detector, look-up tables exist, are finite and reach over the chip.  Not here: the primary
-header (`exposure`), the meaning of the distortion cards (`distortion`).
+this detector, look-up tables exist, are finite and reach over the chip.  Not here: the exposure
+as a whole (`opening`), its place on the detector (`placing`), the distortion (`distortion`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 from hapdask.errors import InputError
 from hapdask.observe.cards import Value
+from hapdask.observe.companions import identity_of, open_companion
 from hapdask.observe.distortion import Distortion
-from hapdask.observe.fits import FitsFile, Hdu, read_image_rows
-from hapdask.observe.instruments import Instrument
+from hapdask.observe.fits import FitsFile, Hdu
+from hapdask.observe.instruments import (
+    ChipFacts,
+    Instrument,
+    Quadrant,
+    electronics,
+    filter_elements,
+)
+from hapdask.observe.lookup import LookupTables, short_tables
+from hapdask.observe.lookup import TableCache as TableCache
 from hapdask.observe.parts import ChipRecord, Keywords, PixelSource
+from hapdask.observe.placing import Placement, pixel_scale, place, window_of
 from hapdask.observe.source import ByteSource
 
-Table = tuple[Mapping[str, Value], NDArray[np.float64]]
-#: Arrays of look-up tables by the hash of their values, shared by the exposures of one call:
-#: equal tables are one object, so records that are pickled together carry them once.
-TableCache = dict[str, NDArray[np.float64]]
-
-_TABLE_NAMES = ("D2IMARR", "WCSDVARR")
-_MAX_TABLE = 1 << 21  # pixels; the largest of Hubble's tables has 64 x 32
 _STRUCTURE = re.compile(
     r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|NEXTEND|PCOUNT|GCOUNT|GROUPS|INHERIT|CHECKSUM"
     r"|DATASUM|BSCALE|BZERO|.*\..*)$"
 )
 _ALTERNATE_WCS = re.compile(
     r"(WCSNAME|WCSAXES|WCSTYPE|RADESYS|HDRNAME|LONPOLE|LATPOLE|RMS_RA|RMS_DEC|NMATCH|CATALOG"
-    r"|(CRPIX|CRVAL|CUNIT|CTYPE|CRDER)[12]|CD[12]_[12])[A-Z]$"
+    r"|(CRPIX|CRVAL|CUNIT|CTYPE|CRDER)[12]|CD[12]_[12])[A-NP-Z]$"
 )
 _PIPELINE = "make it again with the calibration pipeline"
 _RESTORE = "restore the WCS, for example with updatewcs"
 _UPDATE = "run updatewcs on the file"
-
-
-class LookupTables(Mapping[tuple[str, int], Table]):
-    """The table extensions of an open file, each read when it is asked for."""
-
-    def __init__(self, source: ByteSource, file: FitsFile, cache: TableCache) -> None:
-        self._source, self._cache = source, cache
-        self._hdus: dict[tuple[str, int], Hdu] = {}
-        for hdu in file.hdus:
-            if hdu.name in _TABLE_NAMES:
-                self._hdus.setdefault((hdu.name, hdu.extver), hdu)
-
-    def __getitem__(self, key: tuple[str, int]) -> Table:
-        hdu = self._hdus[key]
-        if not hdu.is_image or len(hdu.shape) != 2 or math.prod(hdu.shape) > _MAX_TABLE:
-            raise InputError(
-                self._source.url,
-                f"a look-up table of shape {hdu.shape}",
-                ext=hdu.label,
-                remedy=_UPDATE,
-            )
-        stored = read_image_rows(self._source, hdu, 0, hdu.shape[0])
-        values = np.ascontiguousarray(stored, dtype=np.float64)
-        content = hashlib.blake2b(repr(values.shape).encode() + values.tobytes()).hexdigest()
-        return hdu.header, self._cache.setdefault(content, values)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._hdus  # without reading it, as Mapping's own would
-
-    def __iter__(self) -> Iterator[tuple[str, int]]:
-        return iter(self._hdus)
-
-    def __len__(self) -> int:
-        return len(self._hdus)
 
 
 def read_chips(
@@ -100,56 +67,129 @@ def read_chips(
     name = instrument.ext_names[0]
     science = {h.extver: h for h in reversed(file.hdus) if h.name == name}
     if not science:
-        raise InputError(
-            file.path, f"there is no {name} extension", remedy="give a calibrated FLT or FLC file"
-        )
-    if len(science) > len(instrument.chip_of_extver):
+        raise _no_science(file, instrument)
+    if file.find("WHT") is not None:
         raise InputError(
             file.path,
-            f"{len(science)} {name} extensions; {instrument.label} has "
-            f"{len(instrument.chip_of_extver)}",
+            "is a drizzled product",
+            ext="WHT,1",
+            remedy="give the exposures it is made of",
+        )
+    if len(science) > len(instrument.chips) and not instrument.imsets_are_exposures:
+        raise InputError(
+            file.path,
+            f"{len(science)} {name} extensions; {instrument.label} has {len(instrument.chips)}",
             remedy=_PIPELINE,
         )
-    tables = LookupTables(source, file, cache)
-    return tuple(_chip(file, science[v], instrument, tables) for v in sorted(science))
-
-
-def _chip(file: FitsFile, science: Hdu, instrument: Instrument, tables: LookupTables) -> ChipRecord:
-    _, err_name, dq_name = instrument.ext_names
-    shape = _image_shape(file.path, science)
-    if shape[0] > instrument.shape[0] or shape[1] > instrument.shape[1]:
-        raise InputError(
-            file.path,
-            f"{shape[1]} x {shape[0]} pixels; a chip of {instrument.label} has "
-            f"{instrument.shape[1]} x {instrument.shape[0]}",
-            ext=science.label,
-            remedy="give a calibrated FLT or FLC file",
-        )
-    sources = {name: _companion(file, name, science, shape) for name in (err_name, dq_name)}
-    if sources[dq_name] is None:
-        raise InputError(
-            file.path,
-            f"there is no {dq_name},{science.extver} extension",
-            ext=science.label,
-            remedy=_PIPELINE,
-        )
-    _check_cards(science, file.path)
-    header = {**science.header, "NAXIS1": shape[1], "NAXIS2": shape[0]}
-    distortion = Distortion.from_header(header, tables, path=file.path, ext=science.label)
-    _check_distortion(distortion, instrument, file.path, science.label)
-    primary = file.hdus[0].header
-    return ChipRecord(
-        extver=science.extver,
-        chip=_chip_number(science, instrument),
-        shape=shape,
-        distortion=distortion,
-        sci=_pixels(science),
-        err=sources[err_name],
-        dq=sources[dq_name],
-        photflam=_positive(science.header, "PHOTFLAM") or _positive(primary, "PHOTFLAM") or 0.0,
-        idcscale=_positive(science.header, "IDCSCALE") or instrument.native_scale,
-        keywords=export_cards(science.header),
+    reader = _ChipReader(
+        file, open_companion(file, instrument), instrument, LookupTables(source, file, cache)
     )
+    chips = (reader.chip(science[extver]) for extver in sorted(science))
+    return tuple(chip for chip in chips if chip is not None)
+
+
+def _no_science(file: FitsFile, instrument: Instrument) -> InputError:
+    pair = instrument.companion
+    if pair is not None and file.find(pair.name) is not None:
+        return InputError(
+            file.path,
+            f"holds data quality alone ({pair.name}): it is found by itself, beside its exposure",
+            remedy=f"give the {pair.suffix[1:]} file",
+        )
+    return InputError(
+        file.path,
+        f"there is no {instrument.ext_names[0]} extension",
+        remedy="give a calibrated FLT or FLC file",
+    )
+
+
+class _ChipReader:
+    """Makes the records of one file's chips."""
+
+    def __init__(
+        self,
+        file: FitsFile,
+        companion: FitsFile | None,
+        instrument: Instrument,
+        tables: LookupTables,
+    ) -> None:
+        self.file, self.companion, self.instrument = file, companion, instrument
+        self.tables = tables
+        self.primary = file.hdus[0].header
+        elements = filter_elements(self.primary, instrument)
+        self.quadrant: Quadrant | None = next(
+            (instrument.quadrants[e] for e in elements if e in instrument.quadrants), None
+        )
+
+    def chip(self, science: Hdu) -> ChipRecord | None:
+        """Make the record of one chip; None where its filter lets no light to it."""
+        file, instrument, header = self.file, self.instrument, science.header
+        shape = _image_shape(file.path, science)
+        where = {"path": file.path, "ext": science.label}
+        placement = place(self.primary, header, shape, instrument, **where)
+        facts = instrument.chip(_chip_number(science, instrument))
+        window = self._window(facts, placement, shape)
+        if window is None:
+            return None
+        _check_cards(science, file.path)
+        sized = {**header, "NAXIS1": shape[1], "NAXIS2": shape[0]}
+        distortion = Distortion.from_header(sized, self.tables, **where)
+        _check_distortion(distortion, facts, placement, instrument.label, **where)
+        noise = electronics(self.primary, header, instrument, facts, path=file.path)
+        idcscale = _positive(header, "IDCSCALE") or distortion.pixel_scale
+        photflam = _positive(header, "PHOTFLAM") or _positive(self.primary, "PHOTFLAM")
+        return ChipRecord(
+            extver=science.extver,
+            chip=facts.number,
+            shape=shape,
+            distortion=distortion,
+            sci=_pixels(science),
+            err=self._error(science, shape),
+            dq=self._quality(science, shape),
+            photflam=photflam or 0.0,
+            idcscale=pixel_scale(idcscale, facts, placement.bin),
+            gain=noise.gain,
+            read_noise=noise.read_noise,
+            dark=noise.dark,
+            shadow=facts.shadow,
+            bin=placement.bin,
+            window=window,
+            keywords=export_cards(header),
+        )
+
+    def _window(
+        self, facts: ChipFacts, placement: Placement, shape: tuple[int, int]
+    ) -> tuple[int, ...] | None:
+        """Pixels behind the exposure's filter: empty for all of them, None for none."""
+        if self.quadrant is None:
+            return ()
+        if self.quadrant.chip != facts.number:
+            return None
+        return window_of(self.quadrant, placement, shape)
+
+    def _error(self, science: Hdu, shape: tuple[int, int]) -> PixelSource | None:
+        name = self.instrument.ext_names[1]
+        return _companion(self.file, name, science, shape) if name else None
+
+    def _quality(self, science: Hdu, shape: tuple[int, int]) -> PixelSource | None:
+        """Find the data quality, in the file or in its companion."""
+        name, pair = self.instrument.ext_names[2], self.instrument.companion
+        found = _companion(self.file, name, science, shape)
+        if found is None and self.companion is not None and pair is not None:
+            name = pair.name
+            found = _companion(self.companion, name, science, shape)
+            if found is not None:
+                found = replace(
+                    found, url=self.companion.path, identity=identity_of(self.companion)
+                )
+        if found is None and (self.instrument.needs_dq or self.companion is not None):
+            raise InputError(
+                (self.companion or self.file).path,
+                f"there is no {name},{science.extver} extension",
+                ext=science.label,
+                remedy=_PIPELINE,
+            )
+        return found
 
 
 def _image_shape(path: str, hdu: Hdu) -> tuple[int, int]:
@@ -206,44 +246,40 @@ def _check_cards(science: Hdu, path: str) -> None:
             raise InputError(path, f"{key} = {value} is absurd", ext=science.label, remedy=_RESTORE)
 
 
-def _check_distortion(distortion: Distortion, instrument: Instrument, path: str, ext: str) -> None:
+def _check_distortion(
+    distortion: Distortion,
+    facts: ChipFacts,
+    placement: Placement,
+    label: str,
+    *,
+    path: str,
+    ext: str,
+) -> None:
     """Refuse what is possible, but not for this detector."""
-    ratio = distortion.pixel_scale / instrument.native_scale
-    if not 0.5 < ratio < 8.0:  # binned images have larger pixels
+    expected = facts.scale * placement.bin
+    if not 0.5 < distortion.pixel_scale / expected < 2.0:
         raise InputError(
             path,
             f"the CD matrix gives pixels of {distortion.pixel_scale:.4g} arcsec; "
-            f"{instrument.label} has {instrument.native_scale:.4g}",
+            f"{label} has {expected:.4g}",
             ext=ext,
             remedy=_RESTORE,
         )
-    _check_tables(distortion, path, ext)
-
-
-def _check_tables(distortion: Distortion, path: str, ext: str) -> None:
-    """Refuse look-up tables that end well inside the chip: they are cut, or of another detector."""
-    for name in ("d2im_x", "d2im_y", "npol_x", "npol_y"):
-        table = getattr(distortion, name)
-        if table is None:
-            continue
-        for axis, size in ((0, distortion.shape[1]), (1, distortion.shape[0])):
-            first, step = table.start[axis], table.step[axis]
-            last = first + step * (table.values.shape[1 - axis] - 1)
-            if first > 2 * step or last < size - 1 - 2 * step:
-                raise InputError(
-                    path,
-                    f"its look-up table {name} reaches from pixel {first:g} to {last:g} of {size}",
-                    ext=ext,
-                    remedy=_UPDATE,
-                )
+    if placement.whole and (short := short_tables(distortion)):
+        name, first, last, size = short[0]
+        raise InputError(
+            path,
+            f"its look-up table {name} reaches from pixel {first:g} to {last:g} of {size}",
+            ext=ext,
+            remedy=_UPDATE,
+        )
 
 
 def _chip_number(science: Hdu, instrument: Instrument) -> int:
-    number = science.header.get("CCDCHIP")
-    if isinstance(number, int) and number in instrument.chip_of_extver:
+    number, order = science.header.get(instrument.chip_keyword), instrument.chip_of_extver
+    if isinstance(number, int) and number in order:
         return number
-    order = instrument.chip_of_extver
-    return order[science.extver - 1] if 1 <= science.extver <= len(order) else science.extver
+    return order[science.extver - 1] if 1 <= science.extver <= len(order) else order[0]
 
 
 def _positive(header: Mapping[str, Value], key: str) -> float | None:
@@ -254,11 +290,20 @@ def _positive(header: Mapping[str, Value], key: str) -> float | None:
 
 
 def export_cards(header: Mapping[str, Value]) -> Keywords:
-    """Keep the cards that a product may quote: finite, no structure, no alternate WCS."""
+    """Keep the cards that a product may quote: finite, no structure, no alternate WCS but O."""
     return tuple(
-        (key, value)
+        (key, value) if value == 0 else _card(key, value)  # 0.0 and -0.0 are equal, and differ
         for key, value in header.items()
-        if not _STRUCTURE.match(key)
-        and not _ALTERNATE_WCS.match(key)
-        and not (isinstance(value, float) and not math.isfinite(value))
+        if _may_be_quoted(key) and not (isinstance(value, float) and not math.isfinite(value))
     )
+
+
+@lru_cache(maxsize=1 << 16, typed=True)
+def _card(key: str, value: Value) -> tuple[str, Value]:
+    """One object for a card that many exposures have: most of a header is the same in all."""
+    return key, value
+
+
+@lru_cache(maxsize=1 << 13)
+def _may_be_quoted(key: str) -> bool:
+    return not _STRUCTURE.match(key) and not _ALTERNATE_WCS.match(key)

@@ -7,24 +7,29 @@ written, no handle stays open.  Lives here: the list of exposures.  Not here: on
 
 from __future__ import annotations
 
-import glob
 import logging
-import os
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import overload
 
 from hapdask.errors import InputError
 from hapdask.observe.cards import Value
 from hapdask.observe.chips import TableCache
+from hapdask.observe.inputs.entry import Entry, Input, Unusable
+from hapdask.observe.inputs.expand import PathLike, read_files, read_inputs
 from hapdask.observe.opening import open_exposure
 from hapdask.observe.record import ExposureRecord
+from hapdask.observe.remote import is_remote
 from hapdask.observe.selection import Verdict
-from hapdask.observe.source import is_remote, resolve
+from hapdask.observe.solutions.choose import Solutions
+from hapdask.observe.solutions.headerlets import Headerlet, scan_headerlets
+from hapdask.observe.solutions.reference import References
+from hapdask.observe.source import resolve
 
 log = logging.getLogger(__name__)
 
-PathLike = str | os.PathLike[str]
+Opened = ExposureRecord | Verdict | InputError
 
 _REMOTE_THREADS = 8
 _RECORD_COLUMNS = ("name", "exptime", "expstart", "visit", "target", "suffix", "wcsname")
@@ -38,13 +43,19 @@ class Exposures(Sequence[ExposureRecord]):
     ----------
     verdicts : tuple of (str, Verdict)
         Address and verdict of every file, also of those left out.
+    inputs : tuple of Input
+        What the lists that named the files say about them: products, sky cells, maps.
     """
 
     def __init__(
-        self, records: Iterable[ExposureRecord], verdicts: Iterable[tuple[str, Verdict]]
+        self,
+        records: Iterable[ExposureRecord],
+        verdicts: Iterable[tuple[str, Verdict]],
+        inputs: Iterable[Input] = (),
     ) -> None:
         self._records = tuple(records)
         self.verdicts = tuple(verdicts)
+        self.inputs = tuple(inputs)
 
     @overload
     def __getitem__(self, index: int) -> ExposureRecord: ...
@@ -52,7 +63,7 @@ class Exposures(Sequence[ExposureRecord]):
     def __getitem__(self, index: slice) -> Exposures: ...
     def __getitem__(self, index: int | slice) -> ExposureRecord | Exposures:
         if isinstance(index, slice):
-            return Exposures(self._records[index], self.verdicts)
+            return Exposures(self._records[index], self.verdicts, self.inputs)
         return self._records[index]
 
     def __len__(self) -> int:
@@ -66,37 +77,63 @@ class Exposures(Sequence[ExposureRecord]):
     def with_records(self, records: Iterable[ExposureRecord]) -> Exposures:
         """Put changed records in place of these; their verdicts show in the list."""
         changed = tuple(records)
-        latest = {record.url: record.verdict for record in changed}
-        return Exposures(
-            changed,
-            ((u, v if v.status == "rejected" else latest.get(u, v)) for u, v in self.verdicts),
-        )
+        latest = _by_url(changed)
+        verdicts = []
+        for url, verdict in self.verdicts:
+            record = None if verdict.status == "rejected" else next(latest[url], None)
+            verdicts.append((url, verdict if record is None else record.verdict))
+        return Exposures(changed, verdicts, self.inputs)
+
+    @property
+    def ivm_maps(self) -> dict[str, str]:
+        """Inverse-variance maps that an @list names, by rootname, as `attach_ivm` takes them."""
+        maps = {entry.url: entry.ivm for entry in self.inputs if entry.ivm is not None}
+        return {r.name: maps[r.url] for r in self._records if r.url in maps}
 
     def table(self) -> list[dict[str, Value]]:
         """Tabulate every file: one plain row each, with the verdict."""
-        by_url = {r.url: r for r in self._records}
+        by_url = _by_url(self._records)
         rows: list[dict[str, Value]] = []
         for url, verdict in self.verdicts:
             row: dict[str, Value] = dict.fromkeys(_COLUMNS)
             row |= {"file": url, "status": verdict.status, "reason": verdict.reason}
-            if verdict.status != "rejected" and url in by_url:
-                record = by_url[url]
+            record = None if verdict.status == "rejected" else next(by_url[url], None)
+            if record is not None:
                 row |= {key: getattr(record, key) for key in _RECORD_COLUMNS}
                 row |= {"layer": record.layer_name, "chips": len(record.chips)}
             rows.append(row)
         return rows
 
 
-def open_exposures(paths: PathLike | Iterable[PathLike], *, strict: bool = False) -> Exposures:
+def open_exposures(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    strict: bool = False,
+    wcs: str | None = None,
+    headerlets: PathLike | Iterable[PathLike] | None = None,
+    reference_files: PathLike | None = None,
+) -> Exposures:
     """Open exposures by their headers.
 
     Parameters
     ----------
     paths : str, path-like, or several
-        Files, glob patterns (``"data/*_fl[ct].fits"``, sorted) and http(s) addresses.
+        Files, plain or .gz, glob patterns (``"data/*_fl[ct].fits"``, sorted), ``http(s)://`` and
+        ``s3://`` addresses, pollers of 1, 2, 8 or 10 columns, association tables
+        (``*_asn.fits``), and ``@lists`` with an optional column of inverse-variance maps.
     strict : bool
         Raise where a file would be left out, instead of reporting it.  A FLT beside the FLC of
         the same exposure is no reason to raise.
+    wcs : str, optional
+        The WCS to use instead of the primary one: the key of an alternate WCS (one letter), or a
+        WCSNAME or HDRNAME, of an alternate WCS or of a headerlet in the file or in
+        ``headerlets``.
+    headerlets : str, path-like, or several, optional
+        Headerlet files (or patterns), each applied to the exposure that it is for (DESTIM).
+    reference_files : str or path-like, optional
+        Folder of reference tables (IDCTAB, NPOLFILE, D2IMFILE, OFFTAB, ..., plain or .gz), for
+        files that have no distortion yet.  Folders that the environment names (``jref``, ...)
+        are searched too.
 
     Returns
     -------
@@ -113,46 +150,58 @@ def open_exposures(paths: PathLike | Iterable[PathLike], *, strict: bool = False
     >>> exposures = open_exposures("data/*_fl[ct].fits")  # doctest: +SKIP
     >>> exposures.table()  # doctest: +SKIP
     """
-    urls = _expand([paths] if isinstance(paths, str | os.PathLike) else list(paths))
+    entries = read_inputs(paths)
+    known, broken = scan_headerlets(read_files([] if headerlets is None else headerlets))
+    folder = None if reference_files is None else resolve(reference_files)
+    solutions = Solutions((wcs or "").strip(), known, References(folder))
+    exposures = _collect([*_open_all(entries, solutions), *broken], strict)
+    return Exposures(
+        exposures,
+        (*exposures.verdicts, *_idle(known, exposures)),
+        [entry for entry in entries if isinstance(entry, Input)],
+    )
+
+
+def _open_all(entries: Sequence[Entry], solutions: Solutions) -> list[tuple[str, Opened]]:
+    """Open every entry, remote ones many at a time; what became of each, in their order."""
     cache: TableCache = {}
 
-    def attempt(url: str) -> ExposureRecord | Verdict | InputError:
+    def attempt(entry: Entry) -> tuple[Opened, ...]:
+        if isinstance(entry, Unusable):
+            return (entry.error,)
+        changes = {"APERTURE": entry.aperture} if entry.aperture else {}
         try:
-            return open_exposure(url, cache)
+            return open_exposure(entry.url, cache, solutions, changes)
         except InputError as error:
-            return error
+            return (error,)
 
-    if any(is_remote(url) for url in urls):
+    if any(is_remote(entry.url) for entry in entries):
         with ThreadPoolExecutor(_REMOTE_THREADS) as pool:
-            found = list(pool.map(attempt, urls))
+            found = list(pool.map(attempt, entries))
     else:
-        found = [attempt(url) for url in urls]
-    return _collect(urls, found, strict)
+        found = [attempt(entry) for entry in entries]
+    return [(e.url, result) for e, each in zip(entries, found, strict=True) for result in each]
 
 
-def _expand(paths: Sequence[PathLike]) -> list[str]:
-    urls: list[str] = []
-    for path in paths:
-        url = resolve(path)
-        if is_remote(url) or os.path.exists(url) or not glob.has_magic(url):
-            urls.append(url)
-            continue
-        matches = sorted(glob.glob(url))
-        if not matches:
-            raise InputError(url, "no file matches", remedy="check the pattern and the directory")
-        urls.extend(matches)
-    return urls
+def _idle(
+    headerlets: Iterable[Headerlet], exposures: Iterable[ExposureRecord]
+) -> list[tuple[str, Verdict]]:
+    """Tell the headerlets that are for none of the exposures."""
+    names = {record.name.split("-")[0] for record in exposures}
+    return [
+        (h.url, Verdict("warning", f"is for {h.destim}, which is not among the exposures"))
+        for h in headerlets
+        if h.destim not in names
+    ]
 
 
-def _collect(
-    urls: Sequence[str], found: Sequence[ExposureRecord | Verdict | InputError], strict: bool
-) -> Exposures:
+def _collect(found: Sequence[tuple[str, Opened]], strict: bool) -> Exposures:
     """Sort out duplicates and failures."""
     verdicts: list[tuple[str, Verdict]] = []
     records: list[ExposureRecord] = []
     errors: list[InputError] = []
-    chosen = _choose([r for r in found if isinstance(r, ExposureRecord)])
-    for url, result in zip(urls, found, strict=True):
+    chosen = _choose([r for _, r in found if isinstance(r, ExposureRecord)])
+    for url, result in found:
         if isinstance(result, InputError):
             verdict = Verdict("rejected", _reason(result))
             errors.append(result)
@@ -172,6 +221,14 @@ def _collect(
     if strict and errors:
         raise errors[0]
     return Exposures(records, verdicts)
+
+
+def _by_url(records: Iterable[ExposureRecord]) -> dict[str, Iterator[ExposureRecord]]:
+    """Exposures of each file, in order: a STIS file has several."""
+    found: defaultdict[str, list[ExposureRecord]] = defaultdict(list)
+    for record in records:
+        found[record.url].append(record)
+    return defaultdict(lambda: iter(()), {url: iter(each) for url, each in found.items()})
 
 
 def _choose(records: Iterable[ExposureRecord]) -> dict[str, ExposureRecord]:

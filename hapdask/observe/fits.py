@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,10 @@ class Hdu:
     data_offset : int
         First byte of the data.
     bscale, bzero : float
+    header_offset : int
+        First byte of the header.
+    values : ndarray or None
+        The data themselves where they are not in this file: tables that a headerlet brings.
     """
 
     index: int
@@ -61,6 +65,8 @@ class Hdu:
     data_offset: int
     bscale: float
     bzero: float
+    header_offset: int = 0
+    values: NDArray[np.generic] | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -129,7 +135,7 @@ def scan_source(source: ByteSource) -> FitsFile:
         raw = _header_bytes(source, offset, len(hdus), MAX_FILE_HEADER_BLOCKS - blocks)
         digest.update(raw)
         blocks += len(raw) // BLOCK
-        hdu, length = _make_hdu(source, raw, len(hdus), offset + len(raw))
+        hdu, length = _make_hdu(source, raw, len(hdus), offset)
         hdus.append(hdu)
         offset = hdu.data_offset + -(-length // BLOCK) * BLOCK
     return FitsFile(source.url, source.size, source.stamp, digest.hexdigest(), tuple(hdus))
@@ -172,9 +178,9 @@ def _require_fits(source: ByteSource) -> None:
     raise InputError(source.url, "this is not a FITS file", remedy="name a FITS file")
 
 
-def _make_hdu(source: ByteSource, raw: bytes, index: int, offset: int) -> tuple[Hdu, int]:
-    """Check one header; return its HDU and the length of its data in bytes."""
-    header = parse_cards(raw)
+def _make_hdu(source: ByteSource, raw: bytes, index: int, start: int) -> tuple[Hdu, int]:
+    """Check the header that starts there; return its HDU and the length of its data in bytes."""
+    header, offset = parse_cards(raw), start + len(raw)
     name = str(header.get("EXTNAME") or ("PRIMARY" if index == 0 else "")).strip().upper()
     extver = _integer(source, header, "EXTVER", f"{name},?", 1)
     label = name if index == 0 else f"{name or index},{extver}"
@@ -199,7 +205,8 @@ def _make_hdu(source: ByteSource, raw: bytes, index: int, offset: int) -> tuple[
             remedy=_REMEDY,
         )
     scale, zero = (_number(header.get(k), d) for k, d in (("BSCALE", 1.0), ("BZERO", 0.0)))
-    return Hdu(index, name, extver, header, shape, _DTYPES[bitpix], offset, scale, zero), length
+    dtype = _DTYPES[bitpix]
+    return Hdu(index, name, extver, header, shape, dtype, offset, scale, zero, start), length
 
 
 def _integer(
@@ -249,6 +256,8 @@ def read_image_rows(source: ByteSource, hdu: Hdu, row0: int, row1: int) -> NDArr
     ny, nx = hdu.shape
     row0 = min(max(row0, 0), ny)
     row1 = min(max(row1, row0), ny)
+    if hdu.values is not None:
+        return hdu.values[row0:row1]
     row_bytes = nx * np.dtype(hdu.dtype).itemsize
     offset = hdu.data_offset + row0 * row_bytes
     raw = source.read(offset, (row1 - row0) * row_bytes, ext=hdu.label)

@@ -20,6 +20,7 @@ Keywords = tuple[tuple[str, Value], ...]
 
 _EDGE_STEPS = 16  # points per chip edge in a footprint: an edge bends by less than 0.05 pixel
 _SOURCES = ("sci", "err", "dq")
+_TUPLES = ("shape", "shadow", "window")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,15 @@ class FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class MaskRef:
-    """A mask of bad pixels of one chip, by reference; see `masks`.
+    """A mask of bad pixels of one chip, or its inverse-variance map, by reference; see `masks`.
 
     Attributes
     ----------
     kind : str
-        What it is for: ``static``, ``user``, ``cosmic_ray``, ``trail``, ...
+        What it is for: ``static``, ``user``, ``cosmic_ray``, ``trail``, ..., or ``ivm``.
     url : str
     hashes : tuple of str
-        One per block of 64 detector rows; empty text for a block without bad pixels.
+        One per block of 64 detector rows; empty text for a block of zeros.
     """
 
     kind: str
@@ -60,7 +61,7 @@ class MaskRef:
 
 @dataclass(frozen=True, slots=True)
 class PixelSource:
-    """Where one array of a chip stands in the file.
+    """Where one array of a chip stands in a file.
 
     Attributes
     ----------
@@ -71,6 +72,10 @@ class PixelSource:
     bscale, bzero : float
     constant : float or None
         The value of all pixels where the file stores no array but NPIX1, NPIX2 and PIXVALUE.
+    url : str
+        A companion file (WFPC2's c1m); empty for the exposure's own file.
+    identity : FileIdentity or None
+        Of the companion.
     """
 
     offset: int
@@ -78,6 +83,14 @@ class PixelSource:
     bscale: float = 1.0
     bzero: float = 0.0
     constant: float | None = None
+    url: str = ""
+    identity: FileIdentity | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PixelSource:
+        """Rebuild the source that `dataclasses.asdict` was called on."""
+        identity = data["identity"]
+        return cls(**(dict(data) | {"identity": identity and FileIdentity(**identity)}))
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,25 @@ class ChipRecord:
     photflam : float
         0 where the file has none.
     idcscale : float, arcsec / pixel
+        Of the pixels as they are in the file, binned or not.
+    gain : float, electrons / SCI count
+        1 where SCI is in electrons.
+    read_noise : float, electrons
+        Of one pixel as it is in the file; 0 where it is not known.
+    dark : float, electrons / pixel
+        Over the whole exposure.
+    shadow : tuple of float
+        The six coefficients of WFPC2's functional mask (`vignette`); empty for other detectors.
+    bin : int
+        Detector pixels per side of an image pixel.
+    window : tuple of int
+        (x0, x1, y0, y1), the pixels that may be used, 0-based, ends excluded: a quad filter's
+        own quadrant (`vignette`); empty for the whole chip.
     masks : tuple of MaskRef
+        They hold whatever flags are accepted.
+    ivm : MaskRef or None
+        A user's inverse-variance map, 1 / (SCI units)**2, in place of the one made from the figures
+        above.
     keywords : tuple of (str, value)
         Cards of this SCI extension, for export; gone after `ExposureRecord.strip`.
     """
@@ -116,27 +147,36 @@ class ChipRecord:
     flux_factor: float = 1.0
     photflam: float = 0.0
     idcscale: float = 0.0
+    gain: float = 1.0
+    read_noise: float = 0.0
+    dark: float = 0.0
+    shadow: tuple[float, ...] = ()
+    bin: int = 1
+    window: tuple[int, ...] = ()
     masks: tuple[MaskRef, ...] = ()
+    ivm: MaskRef | None = None
     keywords: Keywords = ()
 
     def border(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Trace the chip's outline on the sky: ra, dec in degrees, shape (4 * steps,)."""
+        """Trace the outline on the sky of what may be used: ra, dec in degrees, (4 * steps,)."""
         ny, nx = self.shape
+        x0, x1, y0, y1 = self.window or (0, nx, 0, ny)
         t = np.arange(_EDGE_STEPS) / _EDGE_STEPS
-        x = np.concatenate([t, np.ones_like(t), 1 - t, np.zeros_like(t)]) * nx - 0.5
-        y = np.concatenate([np.zeros_like(t), t, np.ones_like(t), 1 - t]) * ny - 0.5
+        x = np.concatenate([t, np.ones_like(t), 1 - t, np.zeros_like(t)]) * (x1 - x0) + x0 - 0.5
+        y = np.concatenate([np.zeros_like(t), t, np.ones_like(t), 1 - t]) * (y1 - y0) + y0 - 0.5
         return self.distortion.pixel_to_sky(x, y)
 
     def to_dict(self, *, whole: bool = True) -> dict[str, Any]:
         """Make plain data for JSON; without ``whole``, the distortion's digest stands for it."""
-        skipped = ("distortion", "masks", "keywords", "shape", *_SOURCES)
+        skipped = ("distortion", "masks", "ivm", "keywords", *_TUPLES, *_SOURCES)
         data = {k: getattr(self, k) for k in self.__dataclass_fields__ if k not in skipped}
         sources = {k: getattr(self, k) for k in _SOURCES}
         return data | {
-            "shape": list(self.shape),
+            **{k: list(getattr(self, k)) for k in _TUPLES},
             "distortion": pack_distortion(self.distortion) if whole else self.distortion.digest,
             **{k: None if s is None else asdict(s) for k, s in sources.items()},
             "masks": [listed(asdict(mask)) for mask in self.masks],
+            "ivm": None if self.ivm is None else listed(asdict(self.ivm)),
             "keywords": [list(card) for card in self.keywords],
         }
 
@@ -146,10 +186,12 @@ class ChipRecord:
         ny, nx = data["shape"]
         sources = {k: data[k] for k in _SOURCES}
         changed = {
+            **{k: tuple(data[k]) for k in _TUPLES},
             "shape": (int(ny), int(nx)),
             "distortion": unpack_distortion(data["distortion"]),
-            **{k: None if s is None else PixelSource(**s) for k, s in sources.items()},
+            **{k: None if s is None else PixelSource.from_dict(s) for k, s in sources.items()},
             "masks": tuple(MaskRef(**tupled(mask)) for mask in data["masks"]),
+            "ivm": None if data["ivm"] is None else MaskRef(**tupled(data["ivm"])),
             "keywords": tuple((k, v) for k, v in data["keywords"]),
         }
         return cls(**(dict(data) | changed))

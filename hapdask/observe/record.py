@@ -2,8 +2,7 @@
 
 Small, immutable, serialisable as plain data.  Everything downstream reads records and measures
 nothing again; what changes an exposure (sky, flux factor, masks, alignment) makes a new record.
-Not here: their parts
-(`parts`), reading files (`exposure`, `pixels`).
+Not here: their parts (`parts`), reading files (`exposure`, `pixels`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from hapdask.observe.selection import ACCEPTED, Verdict
 from hapdask.sky.footprint import Footprint
 
 #: Version of the plain form written by `ExposureRecord.to_dict`.
-FORMAT = 1
+FORMAT = 2
 #: Decimals kept of solved values before they are hashed: sky in SCI units, flux factor.
 SKY_DECIMALS = 6
 FLUX_DECIMALS = 9
@@ -51,7 +50,7 @@ class ExposureRecord:
     exptime : float, s
     expstart, expend : float, MJD
     unit : str
-        ``electron`` or ``electron / s``.
+        Of SCI: ``electron``, ``electron / s``, ``count`` or ``count / s``.
     proposal, visit, target : str
         PROPOSID, ``ipppss``, TARGNAME.
     suffix : str
@@ -62,7 +61,7 @@ class ExposureRecord:
     chips : tuple of ChipRecord
         By EXTVER.
     keywords : tuple of (str, value)
-        Cards of PRIMARY, then those of SCI,1 that PRIMARY lacks; gone after `strip`.
+        Cards of PRIMARY; gone after `strip`.
     """
 
     name: str
@@ -101,6 +100,16 @@ class ExposureRecord:
         borders = (chip.border() for chip in self.chips)
         return Footprint(tuple((tuple(ra.tolist()), tuple(dec.tolist())) for ra, dec in borders))
 
+    @property
+    def files(self) -> frozenset[str]:
+        """Addresses of all files that its pixels, flags, masks and weights come from."""
+        found = {self.url}
+        for chip in self.chips:
+            found |= {s.url for s in (chip.sci, chip.err, chip.dq) if s is not None and s.url}
+            found |= {mask.url for mask in chip.masks}
+            found |= {chip.ivm.url} if chip.ivm else set()
+        return frozenset(found)
+
     def strip(self) -> ExposureRecord:
         """Return the minimal copy that may enter a graph: no header cards."""
         chips = tuple(replace(chip, keywords=()) for chip in self.chips)
@@ -138,6 +147,10 @@ class ExposureRecord:
         chip = self.chip(extver)
         kept = tuple(m for m in chip.masks if (m.kind, m.url) != (mask.kind, mask.url))
         return self._with_chips({extver: {"masks": (*kept, mask)}})
+
+    def with_ivm(self, extver: int, ivm: MaskRef | None) -> ExposureRecord:
+        """Return a copy with another inverse-variance map on a chip."""
+        return self._with_chips({self.chip(extver).extver: {"ivm": ivm}})
 
     def with_verdict(self, verdict: Verdict) -> ExposureRecord:
         """Return a copy with another verdict."""
@@ -194,7 +207,10 @@ class ExposureRecord:
         for key in ("url", "keywords", "verdict"):
             del data[key]
         for chip, packed in zip(self.chips, data["chips"], strict=True):
+            for name in ("sci", "err", "dq"):
+                (packed[name] or {}).pop("url", None)
             packed["masks"] = sorted([m.kind, *m.hashes] for m in chip.masks)
+            packed["ivm"] = chip.ivm and list(chip.ivm.hashes)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def __dask_tokenize__(self) -> tuple[str, str, str]:

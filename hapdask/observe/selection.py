@@ -1,14 +1,15 @@
-"""Which exposures enter a mosaic, judged by their primary header alone.
+"""Which exposures enter a mosaic, judged by their header cards alone.
 
-The rules are one table in order of precedence; the first that speaks decides.  Facts of HAP's
-``analyze`` module, plus quad filters, ramps and dispersers, which never enter a layer.  Not
-here: judgements that need pixels (guiding) or alignment.
+The rules are two tables, one of cards and one of filter elements, in order of precedence; the
+first that rejects decides, and warnings add up.  Facts of HAP's ``analyze`` module, plus quad
+filters, ramps and dispersers, which never enter a layer.  Not here: judgements that need pixels
+(guiding) or alignment.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,16 +18,9 @@ from hapdask.observe.instruments import Instrument, filter_elements
 
 Cards = Mapping[str, Value]
 Status = Literal["accepted", "rejected", "warning"]
+Test = Callable[[str], bool]
 
-_CALIBRATION_TARGETS = ("DARK", "TUNG", "BIAS", "FLAT", "DEUT", "EARTH-CAL")
 _SHORTEST = 1e-5  # seconds
-_BAD_FILTERS = (  # first letters of a filter element, why it is left out
-    ("G", "a grism"),
-    ("PR", "a prism"),
-    ("BLOCK", "no light passes this element"),
-    ("FR", "a ramp filter: its wavelength varies over the field"),
-    ("FQ", "a quad filter: four filters share the field"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,115 +55,161 @@ class Verdict:
 ACCEPTED = Verdict("accepted")
 
 
-def judge(primary: Cards, instrument: Instrument) -> Verdict:
-    """Judge one exposure by its primary header.
+@dataclass(frozen=True, slots=True)
+class CardRule:
+    """A value of a card that speaks against an exposure.
+
+    Attributes
+    ----------
+    keyword : str
+    is_bad : callable
+        Whether a value (upper case; empty where there is no card) is bad.
+    reason : str
+    status : {"rejected", "warning"}
+    only, but : tuple of str
+        INSTRUMEs for which alone, or for which not, the rule holds; empty for all, for none.
+    """
+
+    keyword: str
+    is_bad: Test
+    reason: str
+    status: Status = "rejected"
+    only: tuple[str, ...] = ()
+    but: tuple[str, ...] = ()
+
+    def holds_for(self, instrument: Instrument) -> bool:
+        """Whether the rule is one for this instrument."""
+        name = instrument.instrume
+        return (not self.only or name in self.only) and name not in self.but
+
+
+@dataclass(frozen=True, slots=True)
+class ElementRule:
+    """First letters of a filter element that speak against an exposure."""
+
+    start: str
+    reason: str
+    status: Status = "rejected"
+
+
+def one_of(*values: str) -> Test:
+    """Is one of these."""
+    return lambda text: text in values
+
+
+def none_of(*values: str) -> Test:
+    """Is something, and none of these."""
+    return lambda text: bool(text) and text not in values
+
+
+def contains(*parts: str) -> Test:
+    """Has one of these in it."""
+    return lambda text: any(part in text for part in parts)
+
+
+def starts_otherwise(start: str) -> Test:
+    """Is something that does not begin so."""
+    return lambda text: bool(text) and not text.startswith(start)
+
+
+_CARDS = (
+    CardRule("OBSTYPE", none_of("IMAGING"), "not an imaging observation"),
+    CardRule("IMAGETYP", none_of("EXT"), "not an exposure of the sky", only=("WFPC2", "NICMOS")),
+    CardRule("OBSMODE", contains("ACQ"), "a target acquisition", only=("STIS", "NICMOS")),
+    CardRule("DRIZCORR", one_of("OMIT", "SKIPPED"), "the pipeline says not to drizzle it"),
+    CardRule("MTFLAG", one_of("T", "TRUE"), "a moving target"),
+    CardRule("SCAN_TYP", one_of("C", "D"), "a spatial scan"),
+    CardRule(
+        "TARGNAME",
+        contains("DARK", "TUNG", "BIAS", "FLAT", "DEUT", "EARTH-CAL"),
+        "a calibration target",
+        but=("WFPC2",),  # its IMAGETYP says it better: a target may be called DARK-CLOUD
+    ),
+    CardRule("CHINJECT", none_of("NONE"), "charge injection"),
+    CardRule("QUALITY", contains("GSFAIL", "TDF-DOWN"), "guiding failed"),
+    CardRule("OPT_ELEM", starts_otherwise("MIR"), "a grating or a prism", only=("STIS",)),
+    CardRule(
+        "FGSLOCK",
+        contains("GY", "COARSE"),
+        "guided without fine lock: it may be trailed",
+        "warning",
+    ),
+)
+
+_ELEMENTS = (
+    ElementRule("G", "a grism"),
+    ElementRule("PR", "a prism"),
+    ElementRule("BLOCK", "no light passes this element"),
+    ElementRule("BLANK", "no light passes this element"),
+    ElementRule("FR", "a ramp filter: its wavelength varies over the field"),
+    ElementRule("LRF", "a ramp filter: its wavelength varies over the field"),
+    ElementRule("FQ", "a quad filter: four filters share the field"),
+    ElementRule("POL", "a polariser: a layer should hold one angle at one roll", "warning"),
+)
+
+
+def judge(cards: Cards, instrument: Instrument) -> Verdict:
+    """Judge one exposure by its header.
 
     Parameters
     ----------
-    primary : mapping
-        Cards of the primary header.
+    cards : mapping
+        Of the primary header; where each extension is an exposure, with its times.
     instrument : Instrument
 
     Returns
     -------
     Verdict
     """
-    for rule in _RULES:
-        verdict = rule(primary, instrument)
-        if verdict is not None:
+    found = list(_findings(cards, instrument))
+    for verdict in found:
+        if verdict.status == "rejected":
             return verdict
-    return ACCEPTED
+    total = ACCEPTED
+    for verdict in found:
+        total = total.warned(verdict.reason, verdict.keyword, verdict.value)
+    return total
 
 
-def _text(primary: Cards, key: str) -> str:
-    value = primary.get(key)
+def _findings(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
+    """Ask the rules in their order; warnings of the card rules come last."""
+    rules = [rule for rule in _CARDS if rule.holds_for(instrument)]
+    for rule in rules:
+        if rule.status == "rejected" and rule.is_bad(value := _text(cards, rule.keyword)):
+            yield Verdict("rejected", rule.reason, rule.keyword, value)
+    if (problem := _exposure_time(cards)) is not None:
+        yield problem
+    yield from _elements(cards, instrument)
+    for rule in rules:
+        if rule.status == "warning" and rule.is_bad(value := _text(cards, rule.keyword)):
+            yield Verdict("warning", rule.reason, rule.keyword, value)
+
+
+def _exposure_time(cards: Cards) -> Verdict | None:
+    time = cards.get("EXPTIME")
+    if time is None:
+        return Verdict("rejected", "the exposure time is missing", "EXPTIME")
+    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
+        return Verdict("rejected", "the exposure time is not a number", "EXPTIME", str(time))
+    if time < _SHORTEST:
+        return Verdict("rejected", "no exposure time", "EXPTIME", str(time))
+    return None
+
+
+def _elements(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
+    keyword = "/".join(instrument.filter_keywords)
+    for element in filter_elements(cards, instrument):
+        if (quadrant := instrument.quadrants.get(element)) is not None:
+            reason = f"a quad filter: only its quadrant {quadrant.name} is used"
+            yield Verdict("warning", reason, keyword, element)
+            continue
+        for rule in _ELEMENTS:
+            if element.startswith(rule.start):
+                yield Verdict(rule.status, rule.reason, keyword, element)
+
+
+def _text(cards: Cards, key: str) -> str:
+    value = cards.get(key)
     if isinstance(value, bool):
         return "T" if value else "F"
     return str(value or "").strip().upper()
-
-
-def _rejected(reason: str, keyword: str, value: object) -> Verdict:
-    return Verdict("rejected", reason, keyword, str(value))
-
-
-def _not_imaging(primary: Cards, _: Instrument) -> Verdict | None:
-    kind = _text(primary, "OBSTYPE")
-    if kind in ("", "IMAGING"):
-        return None
-    return _rejected("not an imaging observation", "OBSTYPE", kind)
-
-
-def _not_to_drizzle(primary: Cards, _: Instrument) -> Verdict | None:
-    switch = _text(primary, "DRIZCORR")
-    if switch in ("OMIT", "SKIPPED"):
-        return _rejected("the pipeline says not to drizzle it", "DRIZCORR", switch)
-    return None
-
-
-def _moving_target(primary: Cards, _: Instrument) -> Verdict | None:
-    flag = _text(primary, "MTFLAG")
-    return _rejected("a moving target", "MTFLAG", flag) if flag in ("T", "TRUE") else None
-
-
-def _scan(primary: Cards, _: Instrument) -> Verdict | None:
-    kind = _text(primary, "SCAN_TYP")
-    return _rejected("a spatial scan", "SCAN_TYP", kind) if kind in ("C", "D") else None
-
-
-def _calibration_target(primary: Cards, _: Instrument) -> Verdict | None:
-    target = _text(primary, "TARGNAME")
-    if any(name in target for name in _CALIBRATION_TARGETS):
-        return _rejected("a calibration target", "TARGNAME", target)
-    return None
-
-
-def _no_exposure(primary: Cards, _: Instrument) -> Verdict | None:
-    time = primary.get("EXPTIME")
-    if time is None:
-        return _rejected("the exposure time is missing", "EXPTIME", "")
-    if isinstance(time, bool) or not isinstance(time, int | float) or not math.isfinite(time):
-        return _rejected("the exposure time is not a number", "EXPTIME", time)
-    if time < _SHORTEST:
-        return _rejected("no exposure time", "EXPTIME", time)
-    return None
-
-
-def _charge_injection(primary: Cards, _: Instrument) -> Verdict | None:
-    mode = _text(primary, "CHINJECT")
-    return None if mode in ("", "NONE") else _rejected("charge injection", "CHINJECT", mode)
-
-
-def _failed_guiding(primary: Cards, _: Instrument) -> Verdict | None:
-    quality = _text(primary, "QUALITY")
-    if "GSFAIL" in quality or "TDF-DOWN" in quality:
-        return _rejected("guiding failed", "QUALITY", quality)
-    return None
-
-
-def _bad_filter(primary: Cards, instrument: Instrument) -> Verdict | None:
-    for element in filter_elements(primary, instrument):
-        for start, reason in _BAD_FILTERS:
-            if element.startswith(start):
-                return _rejected(reason, "/".join(instrument.filter_keywords), element)
-    return None
-
-
-def _doubtful_guiding(primary: Cards, _: Instrument) -> Verdict | None:
-    lock = _text(primary, "FGSLOCK")
-    if "GY" in lock or "COARSE" in lock:
-        return Verdict("warning", "guided without fine lock: it may be trailed", "FGSLOCK", lock)
-    return None
-
-
-_RULES: tuple[Callable[[Cards, Instrument], Verdict | None], ...] = (
-    _not_imaging,
-    _not_to_drizzle,
-    _moving_target,
-    _scan,
-    _calibration_target,
-    _no_exposure,
-    _charge_injection,
-    _failed_guiding,
-    _bad_filter,
-    _doubtful_guiding,  # last: a warning must not hide a rejection
-)

@@ -1,37 +1,30 @@
-"""Bytes of a file by range, local or over HTTP, through fsspec.
+"""Bytes of a file by range, local or remote, through fsspec.
 
 A `ByteSource` lives inside a ``with`` block and nowhere else: no handle outlives a call, so a
-thousand exposures need one descriptor.  Nothing here knows FITS.
+thousand exposures need one descriptor.  A .gz file is read through its decompressed copy
+(`unpacked`).  Nothing here knows FITS.
 """
 
 from __future__ import annotations
 
-import logging
+import io
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.errors import InputError
-
-log = logging.getLogger(__name__)
+from hapdask.observe.remote import SCHEMES, is_remote, open_remote, retrying
+from hapdask.observe.unpacked import is_packed, unpack
 
 #: Bytes fetched at once while headers are read: one request usually holds a whole header.
 WINDOW = 16 * 2880
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_LOCAL, _REMOTE = "file", ("http", "https")
-#: Waits between tries of a failing network read, seconds.
-_PAUSES = (0.2, 1.0)
-
-
-def is_remote(url: str) -> bool:
-    """Whether a resolved address is read over the network."""
-    return url.startswith(("http://", "https://"))
+_LOCAL = "file"
 
 
 def resolve(path: str | os.PathLike[str]) -> str:
@@ -40,7 +33,7 @@ def resolve(path: str | os.PathLike[str]) -> str:
     Parameters
     ----------
     path : str or path-like
-        A local path (relative, ``~``, ``file://``) or an ``http(s)://`` address.
+        A local path (relative, ``~``, ``file://``), or an ``http(s)://`` or ``s3://`` address.
 
     Returns
     -------
@@ -59,11 +52,11 @@ def resolve(path: str | os.PathLike[str]) -> str:
     scheme = match[1].lower()
     if scheme == _LOCAL:
         return os.path.abspath(text[match.end() :])
-    if scheme not in _REMOTE or "::" in text:
+    if scheme not in SCHEMES or "::" in text:
         raise InputError(
             text,
             f"addresses of the kind {scheme}:// cannot be read",
-            remedy="give a local path or an http(s):// address",
+            remedy="give a local path, or an http(s):// or s3:// address",
         )
     return scheme + text[len(scheme) :]
 
@@ -76,13 +69,16 @@ class ByteSource:
     url : str
         The address, as resolved.
     size : int
-        Length of the file, bytes.
+        Length of the file, bytes; decompressed.
     stamp : str
         Modification time (ns) of a local file; ETag, else Last-Modified, of a remote one.
     """
 
-    def __init__(self, url: str, handle: Any, size: int, stamp: str) -> None:
+    def __init__(
+        self, url: str, handle: Any, size: int, stamp: str, *, remote: bool = False
+    ) -> None:
         self.url, self.size, self.stamp = url, size, stamp
+        self._remote = remote
         self._handle = handle
         self._window = (0, b"")
 
@@ -111,12 +107,12 @@ class ByteSource:
         Memory of large arrays comes in large pages, that of bytes objects in small ones: a chip
         is read four times faster.
         """
-        if is_remote(self.url) or offset + count > self.size:
+        if self._remote or offset + count > self.size:
             return np.frombuffer(self.read(offset, count, ext=ext), np.uint8).copy()
         out = np.empty(count, np.uint8)
         try:
             self._handle.seek(offset)
-            got = self._handle.f.readinto(out)
+            got = getattr(self._handle, "f", self._handle).readinto(out)
         except OSError as error:
             raise InputError(
                 self.url, f"cannot be read: {error}", ext=ext, remedy="try again later"
@@ -137,22 +133,19 @@ class ByteSource:
         count = min(count, self.size - offset)
         if count <= 0:
             return b""
-        errors = _network_errors() if is_remote(self.url) else (OSError,)
-        tries = len(_PAUSES) + 1 if is_remote(self.url) else 1
-        for attempt in range(tries):
-            try:
-                self._handle.seek(offset)
-                return bytes(self._handle.read(count))
-            except ValueError as error:  # how fsspec says that a range was not honoured
-                _refuse_ranges(self.url, error)
-            except errors as error:
-                if attempt == tries - 1:
-                    raise InputError(
-                        self.url, f"cannot be read: {error}", ext=ext, remedy="try again later"
-                    ) from error
-                log.info("%s: %s; trying again", self.url, error)
-                time.sleep(_PAUSES[attempt])
-        raise AssertionError("unreachable")
+
+        def fetched() -> bytes:
+            self._handle.seek(offset)
+            return bytes(self._handle.read(count))
+
+        if self._remote:
+            return retrying(self.url, fetched, "read", remedy="try again later", ext=ext)
+        try:
+            return fetched()
+        except OSError as error:
+            raise InputError(
+                self.url, f"cannot be read: {error}", ext=ext, remedy="try again later"
+            ) from error
 
 
 @contextmanager
@@ -164,9 +157,27 @@ def open_source(url: str) -> Iterator[ByteSource]:
     InputError
         If it does not exist, is no regular file, or the server cannot serve ranges.
     """
-    handle, size, stamp = _open_remote(url) if is_remote(url) else _open_local(url)
+    with _open_stored(url) as stored:
+        if not is_packed(url):
+            yield stored
+            return
+        with unpack(stored) as handle:
+            size = os.fstat(handle.fileno()).st_size
+            yield ByteSource(url, handle, size, stored.stamp)
+
+
+def memory_source(url: str, data: bytes) -> ByteSource:
+    """Make a source of bytes that are in memory; ``url`` is named in errors."""
+    return ByteSource(url, io.BytesIO(data), len(data), "")
+
+
+@contextmanager
+def _open_stored(url: str) -> Iterator[ByteSource]:
+    """Open a file as it is stored."""
+    remote = is_remote(url)
+    handle, size, stamp = open_remote(url) if remote else _open_local(url)
     with handle:
-        yield ByteSource(url, handle, size, stamp)
+        yield ByteSource(url, handle, size, stamp, remote=remote)
 
 
 def _open_local(url: str) -> tuple[Any, int, str]:
@@ -183,35 +194,3 @@ def _open_local(url: str) -> tuple[Any, int, str]:
             url, f"cannot be opened: {error.strerror or error}", remedy="check the path"
         ) from error
     return handle, status.st_size, str(status.st_mtime_ns)
-
-
-def _open_remote(url: str) -> tuple[Any, int, str]:
-    import fsspec
-
-    files = fsspec.filesystem("https" if url.startswith("https") else "http")
-    try:
-        info = files.info(url)
-        if info.get("size") is None or not info.get("partial", True):
-            _refuse_ranges(url, None)
-        handle = files.open(url, "rb", size=info["size"], cache_type="none")
-    except _network_errors() as error:
-        cause = error.__cause__ or error
-        raise InputError(
-            url, f"cannot be opened: {cause}", remedy="check the address and the network"
-        ) from error
-    stamp = str(info.get("ETag") or info.get("Last-Modified") or "")
-    return handle, int(info["size"]), stamp
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    from aiohttp import ClientError
-
-    return (OSError, TimeoutError, ClientError)
-
-
-def _refuse_ranges(url: str, error: Exception | None) -> NoReturn:
-    raise InputError(
-        url,
-        "the server does not serve byte ranges",
-        remedy="download the file and open the copy",
-    ) from error

@@ -2,9 +2,14 @@
 
 PHOTFLAM drifts with time and differs between chips and gains.  A chip's factor is its PHOTFLAM
 over that of its layer, and multiplies SCI and ERR.  The layer's figure is fixed: published with
-the archive, else packaged, else frozen when the layer is first made; so a later visit moves
-nothing.  PHTRATIO plays no part: where FLUXCORR is complete, the pipeline has applied it, and
-PHOTFLAM says so.
+the archive, else the user's, else packaged, else frozen when the layer is first made; so a later
+visit moves nothing.  PHTRATIO plays no part: where FLUXCORR is complete, the pipeline has applied
+it, and PHOTFLAM says so.
+
+SCI in counts (WFPC2, STIS, NICMOS) stays in counts, and so does PHOTFLAM, which is per count at
+the chip's own gain: the factor needs nothing more.  Without flux scaling, or where a layer has no
+PHOTFLAM at all, the gains alone bring the chips together: gain(chip) / gain(layer), the latter that
+of the last chip of the last exposure, as AstroDrizzle does.
 """
 
 from __future__ import annotations
@@ -21,11 +26,12 @@ from hapdask.errors import ParameterError
 from hapdask.observe.record import ExposureRecord
 
 _MISSING = "PHOTFLAM is missing: the flux is not brought to the layer's system"
+_ONLY_GAINS = "PHOTFLAM is missing from the whole layer: chips are brought together by gain alone"
 
 
 @cache
 def packaged_photflam() -> Mapping[str, float]:
-    """Read the packaged figures by layer name, erg / cm2 / Angstrom / electron."""
+    """Read the packaged figures by layer name, erg / cm2 / Angstrom / electron (WFPC2: count)."""
     text = files("hapdask.photometry").joinpath("photflam.toml").read_text("utf-8")
     return {str(k): float(v) for k, v in tomllib.loads(text)["photflam"].items()}
 
@@ -39,7 +45,7 @@ def layer_photflams(
     ----------
     exposures : iterable of ExposureRecord
     known : mapping of layer name to float, optional
-        Figures already published; they go before the packaged ones.
+        Figures published or given by the user; they go before the packaged ones.
 
     Returns
     -------
@@ -84,8 +90,8 @@ def apply_flux_factors(
     Returns
     -------
     list of ExposureRecord
-        In the order given.  A chip without PHOTFLAM keeps the factor 1, and its exposure's
-        verdict warns of it.
+        In the order given.  A chip without PHOTFLAM keeps the factor 1 (that of its gain where the
+        layer has no figure), and its exposure's verdict warns of it.
 
     Raises
     ------
@@ -94,15 +100,47 @@ def apply_flux_factors(
     """
     records = list(exposures)
     figures = layer_photflams(records, layer_photflam)
-    return [_scaled(record, figures.get(record.layer_name)) for record in records]
+    without = [record for record in records if record.layer_name not in figures]
+    by_gain = {id(old): new for old, new in zip(without, apply_gain_factors(without), strict=True)}
+    return [
+        _warned(by_gain[id(record)])
+        if record.layer_name not in figures
+        else _scaled(record, figures[record.layer_name])
+        for record in records
+    ]
 
 
-def _scaled(record: ExposureRecord, figure: float | None) -> ExposureRecord:
-    factors = {
-        chip.extver: chip.photflam / figure if figure and chip.photflam > 0 else 1.0
-        for chip in record.chips
-    }
+def apply_gain_factors(exposures: Iterable[ExposureRecord]) -> list[ExposureRecord]:
+    """Give every chip the factor gain(chip) / gain(layer): 1 where SCI is in electrons.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureRecord
+
+    Returns
+    -------
+    list of ExposureRecord
+        In the order given.
+    """
+    records = list(exposures)
+    last: dict[str, float] = {}
+    for record in sorted(records, key=lambda e: (e.expstart, e.name)):
+        last[record.layer_name] = record.chips[-1].gain
+    return [_by_gain(record, last[record.layer_name]) for record in records]
+
+
+def _by_gain(record: ExposureRecord, layer: float) -> ExposureRecord:
+    return record.with_flux_factors({c.extver: c.gain / layer for c in record.chips})
+
+
+def _scaled(record: ExposureRecord, figure: float) -> ExposureRecord:
+    factors = {c.extver: c.photflam / figure if c.photflam > 0 else 1.0 for c in record.chips}
     scaled = record.with_flux_factors(factors)
     if all(chip.photflam > 0 for chip in record.chips):
         return scaled
     return scaled.with_verdict(scaled.verdict.warned(_MISSING, "PHOTFLAM"))
+
+
+def _warned(record: ExposureRecord) -> ExposureRecord:
+    reason = _ONLY_GAINS if record.unit.startswith("count") else _MISSING
+    return record.with_verdict(record.verdict.warned(reason, "PHOTFLAM"))

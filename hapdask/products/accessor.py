@@ -17,8 +17,8 @@ import xarray as xr
 from hapdask.errors import FrameError, ParameterError, StoreError
 from hapdask.products.export_zarr import write_zarr
 from hapdask.products.index import frame_index, frame_of
-from hapdask.products.names import inside, sky_cell_name
-from hapdask.products.provenance import LazyPalette
+from hapdask.products.names import inside, product_suffix, sky_cell_name
+from hapdask.products.provenance import TiledPalette
 from hapdask.products.receipts import Chip
 from hapdask.sky.footprint import Footprint
 from hapdask.sky.frame import Frame
@@ -131,7 +131,7 @@ class HapAccessor:
         if palette is None:
             raise StoreError("this mosaic does not know its inputs: it has no ctx with a palette")
         key = int(self._ds[["ctx"]].hap.at(ra, dec)["ctx"].values)
-        if key and isinstance(palette, LazyPalette):
+        if key and isinstance(palette, TiledPalette):
             y, x = (int(i) for i in frame_index(self._ds).nearest(ra, dec))
             palette = palette.within(self.frame[y : y + 1, x : x + 1])
         try:
@@ -167,7 +167,8 @@ class HapAccessor:
             Inputs and parameters for the headers; from the records of the mosaic where not
             given.
         **options
-            See `hapdask.products.fits_export.write_fits`.
+            See `hapdask.products.fits_export.write_fits`: ``planes``, ``context``,
+            ``separate``, ``overwrite``.
 
         Returns
         -------
@@ -197,7 +198,7 @@ class HapAccessor:
         return draw(self._ds, variable, ax=ax, **options)
 
     def _header_source(self) -> HeaderSource:
-        from hapdask.products.headers import HeaderSource
+        from hapdask.products.headers import HeaderSource, recorded_parameters
 
         records = self._ds.attrs.get("records")
         exposures = sorted(records.values(), key=lambda r: (r.expstart, r.name)) if records else []
@@ -206,7 +207,12 @@ class HapAccessor:
                 "this mosaic has no records of its exposures (give header_source=HeaderSource(...))"
             )
         cell = self._sky_cell()
-        return HeaderSource(exposures=tuple(exposures), cell="" if cell is None else cell.name)
+        return HeaderSource(
+            exposures=tuple(exposures),
+            cell="" if cell is None else cell.name,
+            parameters=recorded_parameters(self._ds.attrs),
+            flux_unit=str(self._ds.attrs.get("flux_unit", "electron / s")),
+        )
 
     def _sky_cell(self) -> SkyCell | None:
         """Sky cell whose frame this is."""
@@ -223,14 +229,13 @@ class HapAccessor:
         if not source.cell:
             raise StoreError("only a whole sky cell has a name of its own (give a file name)")
         attrs = self._ds.attrs
-        corrected = all(exposure.suffix == "flc" for exposure in source.exposures)
         return sky_cell_name(
             source.cell,
             attrs["instrument"],
             attrs["detector"],
             attrs["filter"],
             scale=attrs["scale"],
-            suffix="drc" if corrected else "drz",
+            suffix=product_suffix(source.exposures),
         ).fits
 
     def _where(self) -> str:

@@ -6,7 +6,7 @@ variables are computed together, and a few blocks at a time keep the cores busy.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -21,14 +21,18 @@ _SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The pixels of one block, and where it lies."""
+    """The pixels of one block, where it lies, and what was computed beside it."""
 
     y0: int
     x0: int
     data: dict[str, npt.NDArray[Any]]
+    beside: Any = None
 
 
-def blocks_of(dataset: xr.Dataset, memory: int) -> Iterator[Block]:
+Beside = Callable[[slice, slice], Any]
+
+
+def blocks_of(dataset: xr.Dataset, memory: int, beside: Beside | None = None) -> Iterator[Block]:
     """Compute a Dataset block by block, in the order of its rows.
 
     Parameters
@@ -37,6 +41,9 @@ def blocks_of(dataset: xr.Dataset, memory: int) -> Iterator[Block]:
         Variables of one shape on dims ``y``, ``x``, lazy or not; all are computed.
     memory : int
         Bytes of blocks computed at a time; one block is computed even if it is larger.
+    beside : callable, optional
+        Gives, for the rows and columns of a block, something (a Dask collection, say) to be
+        computed together with it.
 
     Yields
     ------
@@ -48,24 +55,28 @@ def blocks_of(dataset: xr.Dataset, memory: int) -> Iterator[Block]:
     for window in (*_windows(dataset), None):
         size = sum(_pixels(w) for w in (*batch, window) if w is not None) * pixel
         if batch and (window is None or size > memory):
-            yield from _computed(variables, batch)
+            yield from _computed(variables, batch, beside)
             batch = []
         if window is not None:
             batch.append(window)
 
 
 def _computed(
-    variables: Mapping[Hashable, xr.Variable], batch: Sequence[tuple[slice, slice]]
+    variables: Mapping[Hashable, xr.Variable],
+    batch: Sequence[tuple[slice, slice]],
+    beside: Beside | None,
 ) -> Iterator[Block]:
     """Compute some blocks together; each is let go before the next ones are computed."""
     from dask.base import compute
 
     lazy = [{name: v[w].data for name, v in variables.items()} for w in batch]
-    computed = list(compute(lazy)[0])
-    for rows, columns in batch:
-        data = computed.pop(0)
+    others = [None if beside is None else beside(*window) for window in batch]
+    computed, done = compute(lazy, others)
+    blocks = list(computed)
+    for (rows, columns), other in zip(batch, done, strict=True):
+        data = blocks.pop(0)
         arrays = {str(name): np.asarray(array) for name, array in data.items()}
-        yield Block(rows.start, columns.start, arrays)
+        yield Block(rows.start, columns.start, arrays, other)
 
 
 def _windows(dataset: xr.Dataset) -> list[tuple[slice, slice]]:

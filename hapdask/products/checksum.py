@@ -6,11 +6,16 @@ big-endian words, and its 16-character ASCII form).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from hapdask.products.fits_cards import Card, render
+
 _WORD = 0xFFFFFFFF
 _ASCII_ZERO = 0x30
+_BLANK = "0" * 16  # stands for CHECKSUM while it is worked out
 _NOT_ALPHANUMERIC = {*range(0x3A, 0x41), *range(0x5B, 0x61)}
 
 
@@ -61,6 +66,30 @@ def encode(checksum: int) -> str:
     columns = [_characters(complement >> shift & 0xFF) for shift in (24, 16, 8, 0)]
     text = "".join(chr(column[row]) for row in range(4) for column in columns)
     return text[-1] + text[:-1]  # the value starts one byte before a word
+
+
+def checksummed(cards: Sequence[Card], room: int, datasum: int) -> bytes:
+    """Give a header with DATASUM and CHECKSUM after its other cards.
+
+    Parameters
+    ----------
+    cards : sequence of Card
+        All other cards.
+    room : int
+        Least number of 2880-byte blocks.
+    datasum : int
+        Checksum of the data.
+
+    Returns
+    -------
+    bytes
+    """
+    blank = Card("CHECKSUM", _BLANK, "HDU checksum")
+    cards = [*cards, Card("DATASUM", str(datasum), "data unit checksum")]
+    plain = render([*cards, blank], room)
+    text = encode(add_words(datasum, plain)).encode()
+    before, _, after = plain.rpartition(_BLANK.encode())
+    return before + text + after
 
 
 def _characters(byte: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""CTX planes: from keys of sets of chips to one bit per chip.
+"""CTX planes: from keys of sets of chips to one bit per chip, and back.
 
 Inside hapdask a pixel's `ctx` is the key of a set of chips, which knows no limit and means the
 same everywhere; a FITS product has bit n of its planes for the n-th chip of its inputs.
@@ -6,16 +6,19 @@ same everywhere; a FITS product has bit n of its planes for the n-th chip of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from hapdask.drizzling.palette import Input, Palette, input_code
 from hapdask.errors import StoreError
 
 Keys = npt.NDArray[np.uint64]
 
 _BITS = 32
+#: Sets translated at a time, so that a tile of many sets takes no memory to speak of.
+_SLAB = 1 << 13
 
 
 class ContextBits:
@@ -23,8 +26,6 @@ class ContextBits:
 
     Parameters
     ----------
-    palette : mapping of int to sequence of (exposure, extver)
-        The chips behind every key; key 0 is no chip, listed or not.
     chips : sequence of (exposure, extver)
         The chips of the product, in the order of their bits.
     path : str
@@ -36,28 +37,25 @@ class ContextBits:
         Number of int32 planes, at least 1.
     """
 
-    def __init__(
-        self,
-        palette: Mapping[int, Sequence[tuple[str, int]]],
-        chips: Sequence[tuple[str, int]],
-        path: str,
-    ) -> None:
-        self._palette, self._path = palette, path
+    def __init__(self, chips: Sequence[Input], path: str) -> None:
+        self._path = path
         self._bit = {chip: bit for bit, chip in enumerate(chips)}
         self.planes = max(1, -(-len(chips) // _BITS))
 
-    def count(self, keys: Keys) -> npt.NDArray[np.float64]:
+    def count(self, keys: Keys, palette: Palette) -> npt.NDArray[np.float64]:
         """Give the number of chips behind each key, shape of ``keys``."""
-        counts = [len(self._chips(key)) for key in keys.ravel().tolist()]
-        return np.array(counts, dtype=np.float64).reshape(keys.shape)
+        counts = np.append(np.bitwise_count(palette.bits).sum(axis=1, dtype=np.float64), 0.0)
+        return np.asarray(counts[self._rows(keys, palette)])
 
-    def planes_of(self, keys: Keys) -> npt.NDArray[np.int32]:
+    def planes_of(self, keys: Keys, palette: Palette) -> npt.NDArray[np.int32]:
         """Give the CTX planes of a block.
 
         Parameters
         ----------
         keys : ndarray of uint64, shape (ny, nx)
             Variable ``ctx``.
+        palette : Palette
+            The chips behind the keys of the block.
 
         Returns
         -------
@@ -70,25 +68,42 @@ class ContextBits:
             If a key is not in the palette, or a chip is none of the product's.
         """
         distinct, which = np.unique(keys, return_inverse=True)
+        rows = self._rows(distinct, palette)
         words = np.zeros((self.planes, distinct.size), dtype=np.uint32)
-        for column, key in enumerate(distinct.tolist()):
-            for chip in self._chips(key):
-                plane, bit = divmod(self._bit_of(chip), _BITS)
-                words[plane, column] |= np.uint32(1 << bit)
+        for start in range(0, distinct.size, _SLAB):
+            part = slice(start, start + _SLAB)
+            words[:, part] = self._words(rows[part], palette)
         return words.view(np.int32)[:, which.reshape(keys.shape)]
 
-    def _chips(self, key: int) -> Sequence[tuple[str, int]]:
-        if key == 0:
-            return ()
-        try:
-            return self._palette[key]
-        except KeyError:
-            raise StoreError(
-                f"{self._path}: ctx key {key} is not in the palette (open the mosaic again, "
-                "with the palette of all its tiles)"
-            ) from None
+    def _words(self, rows: npt.NDArray[np.intp], palette: Palette) -> npt.NDArray[np.uint32]:
+        """Words of the sets in some rows of a palette; row -1 is no chip."""
+        n = len(palette.inputs)
+        held = np.zeros((rows.size, n), bool)
+        some = rows >= 0
+        unpacked = np.unpackbits(palette.bits[rows[some]], axis=1, bitorder="little")
+        held[some] = unpacked[:, :n]
+        used = np.flatnonzero(held.any(axis=0))
+        bits = np.zeros((rows.size, _BITS * self.planes), bool)
+        bits[:, [self._bit_of(palette.inputs[k]) for k in used]] = held[:, used]
+        packed = np.packbits(bits, axis=1, bitorder="little")
+        return np.asarray(packed.view("<u4").T.astype(np.uint32))
 
-    def _bit_of(self, chip: tuple[str, int]) -> int:
+    def _rows(self, keys: Keys, palette: Palette) -> npt.NDArray[np.intp]:
+        """Rows of the palette that keys stand in; -1 for key 0."""
+        known = palette.sorted_keys
+        rows = np.searchsorted(known, keys)
+        found = np.zeros(keys.shape, bool)
+        inside = rows < known.size
+        found[inside] = known[rows[inside]] == keys[inside]
+        if np.any(~found & (keys != 0)):
+            unknown = int(keys[~found & (keys != 0)].ravel()[0])
+            raise StoreError(
+                f"{self._path}: ctx key {unknown} is not in the palette (open the mosaic again, "
+                "with the palette of all its tiles)"
+            )
+        return np.where(found, rows, -1)
+
+    def _bit_of(self, chip: Input) -> int:
         name, extver = chip
         try:
             return self._bit[name, extver]
@@ -97,3 +112,27 @@ class ContextBits:
                 f"{self._path}: {name}[SCI,{extver}] is in the mosaic but not among the exposures "
                 "named for its headers (name them all)"
             ) from None
+
+
+def keys_of_planes(planes: npt.NDArray[np.integer], chips: Sequence[Input]) -> Keys:
+    """Give the keys of the sets of chips that CTX planes tell: the inverse of `planes_of`.
+
+    Parameters
+    ----------
+    planes : ndarray of int32, shape (planes, ny, nx)
+    chips : sequence of (exposure, extver)
+        In the order of the bits.
+
+    Returns
+    -------
+    ndarray of uint64, shape (ny, nx)
+    """
+    keys = np.zeros(planes.shape[1:], np.uint64)
+    for number, plane in enumerate(planes):
+        words = plane.astype(np.int32).view(np.uint32)
+        anywhere = int(np.bitwise_or.reduce(words, axis=None)) if words.size else 0
+        for bit, (name, extver) in enumerate(chips[number * _BITS : (number + 1) * _BITS]):
+            if anywhere >> bit & 1:
+                held = (words >> np.uint32(bit) & np.uint32(1)).astype(np.uint64)
+                keys ^= held * np.uint64(input_code(name, extver))
+    return keys

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,14 @@ from hapdask.products.layout import (
 from hapdask.products.objects import Objects, clean_url, storage_errors
 from hapdask.products.palettes import palette_from_bytes, palette_to_bytes
 from hapdask.products.planes import pixel_area, tile_chunks
-from hapdask.products.provenance import RECEIPTS, LazyPalette, Records, write_records
+from hapdask.products.provenance import (
+    RECEIPTS,
+    LazyPalette,
+    Records,
+    TiledPalette,
+    united,
+    write_records,
+)
 from hapdask.products.receipts import Index
 from hapdask.schema import VARIABLES
 
@@ -158,6 +166,10 @@ class _Exported:
         self.url, self._names = url, names
 
     def palette(self, index: Index) -> Palette | None:
+        return self._palette
+
+    @cached_property
+    def _palette(self) -> Palette | None:
         data = Objects(self.url).get(_PALETTE)
         return None if data is None else palette_from_bytes(data, f"{self.url}/{_PALETTE}")
 
@@ -198,13 +210,19 @@ def _write(ds: xr.Dataset, side: Path) -> None:
         specs = [_spec(name, plain[name]) for name in names]
         create_arrays(group, specs, frame_of(ds).shape, CHUNK)
         arrays = {name: open_array(str(side), name, writable=True) for name in names}
+    palette: Any = ds["ctx"].attrs.get("palette") if "ctx" in ds else None
+    tiled, frame = isinstance(palette, TiledPalette), frame_of(ds)
+    parts: list[Palette] = []
     # Blocks need not end on chunks: those at their borders are read and written again.
-    for block in blocks_of(plain, _MEMORY):
+    for block in blocks_of(
+        plain, _MEMORY, (lambda y, x: palette.within(frame[y, x]).parts()) if tiled else None
+    ):
+        parts += [united(block.beside)] if tiled else []
         for name, plane in block.data.items():
             rows = slice(block.y0, block.y0 + plane.shape[0])
             with storage_errors(str(side)):
                 arrays[name][rows, block.x0 : block.x0 + plane.shape[1]] = plane
-    _write_provenance(ds, objects)
+    _write_provenance(ds, united(parts) if tiled else palette, objects)
     with storage_errors(str(side)):
         group.update_attributes(_attributes(ds))
 
@@ -217,12 +235,10 @@ def _spec(name: str, array: xr.DataArray) -> ArraySpec:
     return ArraySpec(name, np.dtype(array.dtype), fill, _plain_attributes(array.attrs))
 
 
-def _write_provenance(ds: xr.Dataset, objects: Objects) -> None:
-    palette: Any = ds["ctx"].attrs.get("palette") if "ctx" in ds else None
+def _write_provenance(ds: xr.Dataset, palette: Any, objects: Objects) -> None:
     records = ds.attrs.get("records")
     if isinstance(palette, Mapping):
-        whole = palette.stored if isinstance(palette, LazyPalette) else palette
-        objects.put(_PALETTE, palette_to_bytes(Palette.from_mapping(whole)))
+        objects.put(_PALETTE, palette_to_bytes(Palette.from_mapping(palette)))
     if isinstance(records, Mapping):
         write_records(objects, (records[name] for name in records))
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 BLOCK = 2880
 _CARD = 80
+_SHORT = 48  # characters of a string that leave room for some of a comment
 
 
 class Card(NamedTuple):
-    """One header card; None is an undefined value."""
+    """One header card; None is an undefined value, no keyword makes a title of a section."""
 
     keyword: str
     value: Value
@@ -64,16 +65,23 @@ def _image(card: Card) -> str:
     """Give one card, or several where a string goes on in CONTINUE cards."""
     from astropy.io import fits
 
-    keyword, value, comment = card.keyword, card.value, _ascii(card.comment)
+    keyword, value, comment = card.keyword, card.value, ascii_text(card.comment)
     if keyword in ("HISTORY", "COMMENT"):
-        return _commentary(keyword, _ascii(str(value)))
+        return _commentary(keyword, ascii_text(str(value)))
     if isinstance(value, float):
         # repr is exact; astropy would cut a number to 20 characters, and so move a WCS.
         text = f"{keyword:<8}= {_number(value):>20}"
         return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
     if isinstance(value, str):
-        value = _ascii(value)
-        room = _CARD - 15 - max(len(value.replace("'", "''")), 18)
+        value = ascii_text(value)
+        quoted = value.replace("'", "''")
+        if not keyword:
+            return " " * _CARD + f"{'':14}{value}"[:_CARD].ljust(_CARD) + " " * _CARD
+        if len(quoted) <= _SHORT and len(keyword) <= 8:
+            shown = f"'{quoted:<8}'"
+            text = f"{keyword:<8}= {shown:<20}"
+            return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
+        room = _CARD - 15 - max(len(quoted), 18)
         comment = comment if len(comment) <= room else ""
     return _checked(fits.Card(keyword, value, comment))
 
@@ -100,5 +108,6 @@ def _finite(value: Value) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _ascii(text: str) -> str:
+def ascii_text(text: str) -> str:
+    """Replace what FITS does not allow in texts by ``?``."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)

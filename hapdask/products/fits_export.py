@@ -1,9 +1,10 @@
-"""`write_fits`: a mosaic as a FITS file of the Hubble Advanced Products.
+"""`write_fits`: a mosaic as FITS files of the Hubble Advanced Products.
 
 Strategy: blocks of pixels stream from the Dataset into `fits_file.FitsFile`, all planes of a
-block computed together, a few blocks at a time; figures are added up on the way and go into the
-headers at the end.  No whole plane is ever held.  Not here: names (`names`), cards (`headers`),
-which window of a cell is exported (`trimming`).
+block computed together with the palette of its tiles, a few blocks at a time; figures are added
+up on the way and go into the headers at the end.  No whole plane is ever held.  Not here: names
+(`names`), cards (`headers`), files (`fits_layout`), which window of a cell is exported
+(`trimming`).
 """
 
 from __future__ import annotations
@@ -11,38 +12,47 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import xarray as xr
 
+from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
-from hapdask.products.blocks import Block, blocks_of
+from hapdask.products.blocks import Beside, Block, blocks_of
 from hapdask.products.context import ContextBits
 from hapdask.products.coverage import Coverage
-from hapdask.products.fits_cards import BLOCK, Card
-from hapdask.products.fits_file import FitsFile, Image, checksummed, primary_structure
-from hapdask.products.headers import HeaderSource, ProductCards
+from hapdask.products.fits_file import FitsFile
+from hapdask.products.fits_layout import CONTEXT, EXTENSIONS, Sheet, lay_out, separate_path
+from hapdask.products.headers import HeaderSource
 from hapdask.products.index import frame_of
+from hapdask.products.provenance import TiledPalette, united
 from hapdask.sky.frame import Frame
 
 log = logging.getLogger(__name__)
 
-_FLOAT, _INT = np.dtype(">f4"), np.dtype(">i4")
-#: Variables that can be images: name and dtype of the extension.
-EXTENSIONS = {
-    "sci": ("SCI", _FLOAT),
-    "wht": ("WHT", _FLOAT),
-    "err": ("ERR", _FLOAT),
-    "noise_ratio": ("RATIO", _FLOAT),
-    "exptime": ("EXPTIME", _FLOAT),
-    "nexp": ("NEXP", _INT),
-    "quality": ("QUALITY", _INT),
-}
-#: Header blocks kept free for S_REGION, which is known last: 120 corners take most of them.
-_S_REGION_BLOCKS = 2
+#: Written where nothing else is asked for, as far as the Dataset has them.
+PLANES = ("sci", "wht", "err", "nexp")
+
+
+@dataclass(frozen=True, slots=True)
+class FitsOptions:
+    """What a FITS product holds, and how: see `write_fits`."""
+
+    context: bool | None = None
+    separate: bool = False
+
+
+def file_names(dataset: xr.Dataset, name: str, options: FitsOptions) -> list[str]:
+    """Name the files that a product of a sky cell has: that of SCI first."""
+    if not options.separate:
+        return [name]
+    images = [EXTENSIONS[plane][0] for plane in PLANES if plane in dataset]
+    images += [CONTEXT] * bool(options.context)
+    return [separate_path(Path(name), image).name for image in images]
 
 
 def write_fits(
@@ -51,12 +61,13 @@ def write_fits(
     *,
     header_source: HeaderSource,
     frame: Frame | None = None,
-    planes: Sequence[str] = ("sci", "wht", "err"),
-    ctx: bool = False,
+    planes: Sequence[str] | None = None,
+    context: bool | None = None,
+    separate: bool = False,
     overwrite: bool = False,
     memory: int = 256 << 20,
 ) -> Path:
-    """Write a mosaic as a FITS file with checksums, and give its path.
+    """Write a mosaic as FITS with checksums, and give the path of its (first) file.
 
     Parameters
     ----------
@@ -70,60 +81,127 @@ def write_fits(
         Inputs and parameters, for the headers.
     frame : Frame, optional
         Of the Dataset; the one that it carries if None.
-    planes : sequence of str
-        Variables to write, in order; names of `EXTENSIONS`.
-    ctx : bool
-        Whether a CTX extension follows: one bit per chip in input order, signed int32 planes of
-        shape (planes, ny, nx), or (ny, nx) where there is one.
+    planes : sequence of str, optional
+        Variables to write, in order; names of `EXTENSIONS`.  Those of `PLANES` that the
+        Dataset has if None.
+    context : bool, optional
+        Whether there is CTX: one bit per chip in the order of the rows of HDRTAB, signed int32
+        planes of shape (planes, ny, nx), or (ny, nx) where there is one.  If None, products of
+        exposures and visits have it, those of sky cells have not (as in the archive).
+    separate : bool
+        Write a file per image: ``x_drz.fits`` becomes ``x_drz_sci.fits``, ``x_drz_wht.fits``, ...
     overwrite : bool
-        Whether a file that is there already may be replaced.
+        Whether files that are there already may be replaced.
     memory : int
         Bytes of blocks held at a time; what the Dataset needs to compute them comes on top.
+
+    Returns
+    -------
+    Path
+        The file; of separate ones that of the first plane.
 
     Raises
     ------
     StoreError
-        If the Dataset lacks a plane or does not fit the frame, the file is there already, or
+        If the Dataset lacks a plane or does not fit the frame, a file is there already, or
         it cannot be written; says which file and what to do.
     """
     path = Path(path)
     frame = frame_of(dataset) if frame is None else frame
-    read = dataset[_variables(dataset, planes, ctx, path)]
+    wanted = _planes(dataset, planes, path)
+    ctx = _wants_context(dataset, header_source, context)
+    read = dataset[_variables(dataset, wanted, ctx, path)]
     _check_shape(read, frame, path)
-    bits = _context_bits(read, header_source, path)
-    extensions = [EXTENSIONS[name][0] for name in planes] + ["CTX"] * ctx
-    cards = ProductCards(header_source, frame, path.name, extensions)
-    images = _images(cards, planes, frame.shape, bits.planes if ctx and bits else 0)
-    room = _room([*primary_structure(), *cards.primary(None)])
+    bits = ContextBits(header_source.chips, str(path))
+    ctx_planes = bits.planes if ctx else 0
+    sheets = lay_out(path, header_source, frame, wanted, ctx_planes, separate=separate)
+    full_pixels = prod(header_source.full_shape or frame.shape)
+    with ExitStack() as stack:
+        files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
+        coverage = _stream(read, frame, bits, sheets, files, memory)
+        statistics, s_region = coverage.statistics(full_pixels), coverage.s_region()
+        for sheet, file in zip(sheets, files, strict=True):
+            sheet.finish(file, statistics, s_region)
+            log.info("wrote %s", sheet.path)
+    return sheets[0].path
+
+
+def _stream(
+    dataset: xr.Dataset,
+    frame: Frame,
+    bits: ContextBits,
+    sheets: Sequence[Sheet],
+    files: Sequence[FitsFile],
+    memory: int,
+) -> Coverage:
+    """Write all blocks into the files, and add up their figures."""
     coverage = Coverage(frame)
-    with FitsFile(path, room, images, overwrite=overwrite) as file:
-        for block in blocks_of(read, memory):
-            _write(file, block, planes, bits if ctx else None)
-            _add(coverage, block, bits)
-        s_region = coverage.s_region()
-        statistics = coverage.statistics(prod(header_source.full_shape or frame.shape))
-        headers = {name: cards.image(name, s_region) for name in extensions}
-        file.finish(cards.primary(statistics), headers)
-    log.info("wrote %s", path)
-    return path
+    palettes = _Palettes(dataset["ctx"].attrs["palette"], frame) if "ctx" in dataset else None
+    for block in blocks_of(dataset, memory, None if palettes is None else palettes.beside):
+        palette = None if palettes is None else palettes.of(block)
+        _write(sheets, files, block, bits, palette)
+        _add(coverage, block, bits, palette)
+    return coverage
 
 
-def _variables(dataset: xr.Dataset, planes: Sequence[str], ctx: bool, path: Path) -> list[str]:
-    """Give the variables to read: what is written, and what figures are made of."""
+@dataclass
+class _Palettes:
+    """Palettes of blocks: of the tiles that they touch, or one for all."""
+
+    palette: Any
+    frame: Frame
+    _whole: Palette | None = None
+
+    @property
+    def beside(self) -> Beside | None:
+        """What to compute together with a block."""
+        return self._parts if isinstance(self.palette, TiledPalette) else None
+
+    def _parts(self, rows: slice, columns: slice) -> Any:
+        return self.palette.within(self.frame[rows, columns]).parts()
+
+    def of(self, block: Block) -> Palette:
+        """Palette of a block that was computed."""
+        if isinstance(self.palette, TiledPalette):
+            return united(block.beside)
+        if self._whole is None:
+            self._whole = Palette.from_mapping(self.palette)
+        return self._whole
+
+
+def _planes(dataset: xr.Dataset, planes: Sequence[str] | None, path: Path) -> tuple[str, ...]:
+    """Give the variables to be written."""
+    if planes is None:
+        return tuple(name for name in PLANES if name in dataset)
     for name in planes:
         if name not in EXTENSIONS:
             raise StoreError(f"{path}: no plane {name!r}; there are {', '.join(EXTENSIONS)}")
     if not planes or len(set(planes)) != len(planes):
         raise StoreError(f"{path}: name each plane to be written once, not {list(planes)}")
+    return tuple(planes)
+
+
+def _wants_context(dataset: xr.Dataset, source: HeaderSource, context: bool | None) -> bool:
+    if context is None:
+        return source.kind != "cell" and _has_palette(dataset)
+    return context
+
+
+def _has_palette(dataset: xr.Dataset) -> bool:
+    return "ctx" in dataset and "palette" in dataset["ctx"].attrs
+
+
+def _variables(dataset: xr.Dataset, planes: Sequence[str], ctx: bool, path: Path) -> list[str]:
+    """Give the variables to read: what is written, and what figures are made of."""
     needed = [*planes, "wht", *["ctx"] * ctx]
     missing = [name for name in needed if name not in dataset]
     if missing:
         raise StoreError(
             f"{path}: the mosaic has no {', '.join(missing)} (make it with them, or leave them out)"
         )
-    if ctx and "palette" not in dataset["ctx"].attrs:
+    if ctx and not _has_palette(dataset):
         raise StoreError(f"{path}: CTX asked for, but ctx has no palette (store the mosaic first)")
-    depth = "ctx" if "ctx" in dataset and "palette" in dataset["ctx"].attrs else "nexp"
+    depth = "ctx" if _has_palette(dataset) else "nexp"
     wanted = [*needed, depth, "exptime"]
     return [name for name in dict.fromkeys(wanted) if name in dataset]
 
@@ -134,46 +212,31 @@ def _check_shape(dataset: xr.Dataset, frame: Frame, path: Path) -> None:
         raise StoreError(f"{path}: a Dataset of {shape} pixels does not fit {frame.shape}")
 
 
-def _context_bits(dataset: xr.Dataset, source: HeaderSource, path: Path) -> ContextBits | None:
-    if "ctx" not in dataset:
-        return None
-    return ContextBits(dataset["ctx"].attrs["palette"], source.chips, str(path))
+def _write(
+    sheets: Sequence[Sheet],
+    files: Sequence[FitsFile],
+    block: Block,
+    bits: ContextBits,
+    palette: Palette | None,
+) -> None:
+    variables = {extension: name for name, (extension, _) in EXTENSIONS.items()}
+    for sheet, file in zip(sheets, files, strict=True):
+        for image in sheet.images:
+            if image.name != CONTEXT:
+                plane = block.data[variables[image.name]]
+                file.write(image.name, plane, block.y0, block.x0)
+            elif palette is not None:
+                for number, plane in enumerate(bits.planes_of(block.data["ctx"], palette)):
+                    file.write(CONTEXT, plane, block.y0, block.x0, number)
 
 
-def _images(
-    cards: ProductCards, planes: Sequence[str], shape: tuple[int, int], ctx_planes: int
-) -> list[Image]:
-    images = [Image(*EXTENSIONS[name], shape, 0) for name in planes]
-    if ctx_planes:
-        cube = shape if ctx_planes == 1 else (ctx_planes, *shape)
-        images.append(Image("CTX", _INT, cube, 0))
-    for number, image in enumerate(images):
-        room = _room([*image.structure(), *cards.image(image.name, "")])
-        room += _S_REGION_BLOCKS if image.name == "SCI" else 0
-        images[number] = replace(image, room=room)
-    return images
-
-
-def _room(cards: Sequence[Card]) -> int:
-    """Give the blocks that a header takes; values that come later take no more."""
-    return len(checksummed(cards, 1, 0xFFFFFFFF)) // BLOCK
-
-
-def _write(file: FitsFile, block: Block, planes: Sequence[str], bits: ContextBits | None) -> None:
-    for name in planes:
-        file.write(EXTENSIONS[name][0], block.data[name], block.y0, block.x0)
-    if bits is not None:
-        for number, plane in enumerate(bits.planes_of(block.data["ctx"])):
-            file.write("CTX", plane, block.y0, block.x0, number)
-
-
-def _add(coverage: Coverage, block: Block, bits: ContextBits | None) -> None:
-    depth = block.data.get("nexp") if bits is None else block.data["ctx"]
+def _add(coverage: Coverage, block: Block, bits: ContextBits, palette: Palette | None) -> None:
+    depth = block.data.get("nexp") if palette is None else block.data["ctx"]
     coverage.add(
         block.y0,
         block.x0,
         block.data["wht"],
         depth=depth,
         exptime=block.data.get("exptime"),
-        depth_of=None if bits is None else bits.count,
+        depth_of=None if palette is None else lambda keys: bits.count(keys, palette),
     )

@@ -21,36 +21,41 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.errors import StoreError
-from hapdask.products.checksum import add_words, encode
-from hapdask.products.fits_cards import BLOCK, Card, render
+from hapdask.products.checksum import add_words, checksummed
+from hapdask.products.fits_cards import BLOCK, Card
 from hapdask.products.objects import storage_errors
 
 log = logging.getLogger(__name__)
 
 _BITPIX = {np.dtype(">f4"): -32, np.dtype(">i4"): 32}
-_NO_CHECKSUM = "0" * 16
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image extension to be written.
+    """An image to be written.
 
     Parameters
     ----------
     name : str
-        EXTNAME.
+        EXTNAME, for an extension.
     dtype : numpy dtype
         ``>f4`` or ``>i4``: checksums are added by whole words of 4 bytes.
     shape : tuple of int
         ``(ny, nx)`` or ``(planes, ny, nx)``.
     room : int
         2880-byte blocks that its header may take.
+    primary : bool
+        Whether it stands in the primary HDU: the first image of a file without another one.
+    extended : bool
+        Whether anything follows such an image.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     room: int
+    primary: bool = False
+    extended: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -59,13 +64,20 @@ class Image:
 
     def structure(self) -> list[Card]:
         """Cards that must open the header."""
+        first = (
+            Card("SIMPLE", True, "conforms to FITS standard")
+            if self.primary
+            else Card("XTENSION", "IMAGE", "image extension")
+        )
         cards = [
-            Card("XTENSION", "IMAGE", "image extension"),
+            first,
             Card("BITPIX", _BITPIX[self.dtype], "bits per pixel"),
             Card("NAXIS", len(self.shape), "number of axes"),
         ]
         for axis, size in enumerate(reversed(self.shape), start=1):
             cards.append(Card(f"NAXIS{axis}", size, f"length of axis {axis}"))
+        if self.primary:
+            return [*cards, Card("EXTEND", self.extended, "whether extensions follow")]
         return [
             *cards,
             Card("PCOUNT", 0, "no varying arrays"),
@@ -86,9 +98,11 @@ class FitsFile:
     path : path
         The file to appear.
     primary_room : int
-        2880-byte blocks for the primary header.
+        2880-byte blocks for a primary header without data; 0 where the first image is primary.
     images : sequence of Image
         In the order of the file.
+    tail : bytes
+        Whole HDUs that follow the images.
     overwrite : bool
         Whether a file that is there already may be replaced.
 
@@ -99,7 +113,13 @@ class FitsFile:
     """
 
     def __init__(
-        self, path: Path, primary_room: int, images: Sequence[Image], *, overwrite: bool
+        self,
+        path: Path,
+        primary_room: int,
+        images: Sequence[Image],
+        tail: bytes = b"",
+        *,
+        overwrite: bool,
     ) -> None:
         self._path, self._primary_room, self._overwrite = path, primary_room, overwrite
         self._images = {image.name: image for image in images}
@@ -108,7 +128,7 @@ class FitsFile:
         for image in images:
             self._header_at[image.name] = end
             end += image.room * BLOCK + _padded(image.nbytes)
-        self._size = end
+        self._tail, self._tail_at, self._size = tail, end, end + len(tail)
         self._part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         self._fd = -1
 
@@ -168,7 +188,7 @@ class FitsFile:
         Parameters
         ----------
         primary : sequence of Card
-            Cards of PRIMARY after its structure.
+            Cards of a PRIMARY without data, after its structure.
         headers : mapping of str to sequence of Card
             By EXTNAME, the cards after the structure of each.
 
@@ -177,11 +197,14 @@ class FitsFile:
         StoreError
             If a header needs more than its room, or the disk fails.
         """
-        self._header("PRIMARY", 0, self._primary_room, [*primary_structure(), *primary], 0)
+        if self._primary_room:
+            self._header("PRIMARY", 0, self._primary_room, [*primary_structure(), *primary], 0)
         for name, image in self._images.items():
             cards = [*image.structure(), *headers[name]]
             self._header(name, self._header_at[name], image.room, cards, self._sums[name])
         with storage_errors(str(self._path)):
+            if self._tail:
+                _write_at(self._fd, np.frombuffer(self._tail, dtype=np.uint8), self._tail_at)
             os.fsync(self._fd)
         self._refuse_existing()
         with storage_errors(str(self._path)):
@@ -217,28 +240,6 @@ def primary_structure() -> list[Card]:
         Card("NAXIS", 0, "no data here"),
         Card("EXTEND", True, "the data are in extensions"),
     ]
-
-
-def checksummed(cards: Sequence[Card], room: int, datasum: int) -> bytes:
-    """Give a header with DATASUM and CHECKSUM after its other cards.
-
-    Parameters
-    ----------
-    cards : sequence of Card
-        All other cards.
-    room : int
-        Least number of 2880-byte blocks.
-    datasum : int
-        Checksum of the data.
-
-    Returns
-    -------
-    bytes
-    """
-    blank = Card("CHECKSUM", _NO_CHECKSUM, "HDU checksum")
-    cards = [*cards, Card("DATASUM", str(datasum), "data unit checksum")]
-    total = add_words(datasum, render([*cards, blank], room))
-    return render([*cards, blank._replace(value=encode(total))], room)
 
 
 def _padded(nbytes: int) -> int:

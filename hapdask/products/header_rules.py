@@ -1,116 +1,178 @@
-"""The one table of what a product takes from its inputs' headers, and how it is combined.
+"""What a product takes from its inputs' headers, and what HDRTAB holds: `header_rules.csv`.
 
-A rule reads one keyword of every input (an exposure for PRIMARY, a chip for SCI) and gives one
-card.  Not here: cards about the product itself (`headers`).
+Here: reading the table, and the functions that combine values.  Not here: in which order the
+cards stand (`header_template`), cards about the product itself (`headers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from statistics import fmean
-from typing import NamedTuple
+import csv
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from statistics import fmean, pstdev
+from typing import Literal
 
 from hapdask.observe.cards import Value
-from hapdask.products.fits_cards import Card
 
 Row = dict[str, Value]
+#: Whose rules hold: of one exposure's product, of a visit's, of a sky cell's.
+Kind = Literal["exposure", "visit", "cell"]
+
+_KINDS = ("exposure", "visit", "cell")
+_FIELDS = ["keyword", "source", "function", "instruments", "products", "column", "comment"]
+_DELETE = "delete"
 
 
-class Rule(NamedTuple):
-    """One keyword of a product, combined from one keyword of its inputs."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table; its head says what the fields mean."""
 
-    target: str
+    keyword: str
     source: str
     function: str
+    instruments: str
+    products: str
+    column: str
     comment: str
 
-
-def _rules(*rows: str) -> tuple[Rule, ...]:
-    """Read rows ``target < source, function, comment``; the source is the target if left out."""
-    rules = []
-    for row in rows:
-        names, function, comment = (part.strip() for part in row.split(",", 2))
-        target, _, source = (part.strip() for part in names.partition("<"))
-        rules.append(Rule(target, source or target, function, comment))
-    return tuple(rules)
+    def holds(self, instrument: str, kind: Kind) -> bool:
+        """Whether the function holds for an instrument's product of a kind."""
+        return _among(instrument, self.instruments) and _among(kind, self.products)
 
 
-#: By extension.  PRIMARY combines exposures, SCI combines chips; upstream's functions.
-RULES: dict[str, tuple[Rule, ...]] = {
-    "PRIMARY": _rules(
-        "TELESCOP, first, telescope used to acquire data",
-        "INSTRUME, first, instrument",
-        "DETECTOR, first, detector",
-        "APERTURE, multi, aperture name",
-        "FILTER < HAPFILT, first, filter elements",
-        "OBSTYPE, first, observation type",
-        "TARGNAME, first, proposer's target name of the first input",
-        "RA_TARG, first, right ascension of that target (deg)",
-        "DEC_TARG, first, declination of that target (deg)",
-        "EQUINOX, first, equinox of celestial coord. system",
-        "PROPOSID, joined, proposals of the inputs",
-        "DATE-OBS, first, UT date of the first input",
-        "FGSLOCK, multi, commanded FGS lock",
-        "CAL_VER, multi, calibration code version",
-        "EXPSTART, min, start of the first exposure (MJD)",
-        "EXPEND, max, end of the last exposure (MJD)",
-        "EXPTIME, sum, total exposure time (s)",
-        "TEXPTIME < EXPTIME, sum, total exposure time (s)",
-    ),
-    "SCI": _rules(
-        "PHOTMODE, first, observation configuration",
-        "PHOTFLAM, mean, inverse sensitivity (erg/cm2/A/electron)",
-        "PHOTFNU, mean, inverse sensitivity (Jy s/electron)",
-        "PHOTZPT, mean, ST magnitude zero point",
-        "PHOTPLAM, mean, pivot wavelength (Angstrom)",
-        "PHOTBW, mean, RMS bandwidth of filter and detector (Angstrom)",
-        "WCSNAME, first, solution of the first input",
-    ),
-}
+@dataclass(frozen=True)
+class Rules:
+    """The rules for one instrument and kind of product.
 
-
-def combine(rules: Iterable[Rule], rows: Sequence[Row]) -> list[Card]:
-    """Apply rules to the headers of the inputs.
-
-    Parameters
+    Attributes
     ----------
-    rules : iterable of Rule
-        In the order of the cards.
-    rows : sequence of dict
-        Keywords and values of every input, in input order; inputs without a keyword are passed
-        over, and a rule that finds none gives no card.
-
-    Returns
-    -------
-    list of Card
+    functions : tuple of (str, str, str)
+        Keyword of the product, keyword of the inputs, name of the function; of several for one
+        keyword the last that finds a value counts.
+    removed : frozenset of str
+        Keywords, and titles of sections with all that is in them, that leave the header.
+    columns : tuple of str
+        Keywords that are columns of HDRTAB, in order.
     """
-    cards = []
-    for rule in rules:
-        values = [v for row in rows if (v := row.get(rule.source)) is not None]
-        if values:
-            cards.append(Card(rule.target, _FUNCTIONS[rule.function](values), rule.comment))
-    return cards
+
+    functions: tuple[tuple[str, str, str], ...]
+    removed: frozenset[str]
+    columns: tuple[str, ...]
+
+    def blend(self, rows: Sequence[Row]) -> Row:
+        """Combine the headers of the inputs.
+
+        Parameters
+        ----------
+        rows : sequence of dict
+            Keywords and values of every input, in input order; inputs without a keyword are
+            passed over.
+
+        Returns
+        -------
+        dict
+            Values of the product by keyword; keywords that no input has are absent.
+        """
+        blended: Row = {}
+        for target, source, function in self.functions:
+            values = [v for row in rows if (v := row.get(source)) is not None]
+            value = FUNCTIONS[function](values) if values else None
+            if value is not None:
+                blended[target] = value
+        return blended
 
 
-def _common(values: Sequence[Value]) -> Value:
-    return values[0] if all(value == values[0] for value in values) else "MULTIPLE"
+@cache
+def read_table() -> tuple[Line, ...]:
+    """Read the packaged table."""
+    text = files("hapdask.products").joinpath("header_rules.csv").read_text("ascii")
+    lines = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
+    if next(lines) != _FIELDS:
+        raise ValueError(f"the columns of header_rules.csv are not {_FIELDS}")
+    return tuple(Line(*fields) for fields in lines)
 
 
-def _joined(values: Sequence[Value]) -> Value:
-    return "; ".join(sorted({str(value) for value in values}, key=lambda v: (len(v), v)))
+@cache
+def rules_for(instrument: str, kind: Kind) -> Rules:
+    """Select the rules of an instrument (its HAP name) and a kind of product."""
+    functions, columns, deleted = [], [], set()
+    for line in read_table():
+        if _among(instrument, line.column):
+            columns.append(line.keyword)
+        if not line.holds(instrument, kind):
+            continue
+        if line.function == _DELETE:
+            deleted.add(line.keyword)
+        elif line.function:
+            functions.append((line.keyword, line.source or line.keyword, line.function))
+    removed = frozenset(deleted | set(columns)) - {target for target, _, _ in functions}
+    return Rules(tuple(functions), removed, tuple(columns))
 
 
-def _numbers(values: Sequence[Value]) -> list[float]:
-    return [float(value) for value in values if isinstance(value, int | float)] or [0.0]
+@cache
+def _comments() -> dict[str, str]:
+    return {line.keyword: line.comment for line in read_table() if line.comment}
 
 
-_FUNCTIONS: dict[str, Callable[[Sequence[Value]], Value]] = {
+def comment_of(keyword: str) -> str:
+    """Give the usual comment of a keyword; empty where none is known."""
+    return _comments().get(keyword, "")
+
+
+def _among(word: str, words: str) -> bool:
+    return words == "all" or word in words.split()
+
+
+def _common(other: str) -> Callable[[Sequence[Value]], Value]:
+    """Make a function that gives the common value of all, or a text where there is none."""
+    return lambda values: values[0] if all(v == values[0] for v in values) else other
+
+
+def _numeric(function: Callable[[Sequence[float]], float]) -> Callable[[Sequence[Value]], Value]:
+    """Make a function of the values that are numbers; None where none is."""
+
+    def combine(values: Sequence[Value]) -> Value:
+        numbers = [v for v in values if isinstance(v, int | float)]
+        return function(numbers) if numbers else None
+
+    return combine
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    """Average numbers; equal ones give themselves, to the last bit."""
+    same = all(number == numbers[0] for number in numbers)
+    return float(numbers[0]) if same else fmean(numbers)
+
+
+#: The functions of the table, by name.
+FUNCTIONS: Mapping[str, Callable[[Sequence[Value]], Value]] = {
     "first": lambda values: values[0],
     "last": lambda values: values[-1],
-    "multi": _common,
-    "joined": _joined,
-    "min": lambda values: min(_numbers(values)),
-    "max": lambda values: max(_numbers(values)),
-    "sum": lambda values: sum(_numbers(values)),
-    "mean": lambda values: fmean(_numbers(values)),
+    "float_one": lambda values: 1.0,
+    "int_one": lambda values: 1,
+    "zero": lambda values: 0,
+    "multi": _common("MULTIPLE"),
+    "multi?": _common("?"),
+    "mean": _numeric(_mean),
+    "sum": _numeric(sum),
+    "max": _numeric(max),
+    "min": _numeric(min),
+    "stddev": _numeric(pstdev),
 }
+
+
+def check_table(lines: Iterable[Line] | None = None) -> None:
+    """Make sure that every line can be applied.
+
+    Raises
+    ------
+    ValueError
+        At the first that cannot.
+    """
+    for line in read_table() if lines is None else lines:
+        if line.function and line.function not in FUNCTIONS and line.function != _DELETE:
+            raise ValueError(f"{line.keyword}: no function {line.function!r}")
+        if line.products != "all" and set(line.products.split()) - set(_KINDS):
+            raise ValueError(f"{line.keyword}: no product {line.products!r}")

@@ -1,18 +1,26 @@
-"""What the headers of a product say: cards from the inputs by rules, and cards about the product.
+"""What the headers of a product say: the inputs' cards by rules, and cards about the product.
 
-Not here: which keywords are taken from the inputs' headers and how they are combined
-(`header_rules`), the bytes of a header (`fits_cards`), pixels, checksums.
+Not here: which keywords are taken from the inputs and how they are combined (`header_rules`),
+their order (`header_template`), how each chip was drizzled (`drizzle_cards`), the table of all
+chips (`hdrtab`), the bytes of a header (`fits_cards`), pixels, checksums.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from hapdask.errors import StoreError
+from hapdask.observe.cards import Value
+from hapdask.products.drizzle_cards import drizzle_cards
 from hapdask.products.fits_cards import Card
-from hapdask.products.header_rules import RULES, Row, combine
+from hapdask.products.header_rows import PHOTOMETRY, primary_rows, science_rows
+from hapdask.products.header_rules import Kind, Rules, rules_for
+from hapdask.products.header_template import CardList, fill_template
 
 if TYPE_CHECKING:
     from hapdask.config import Resolved
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from hapdask.sky.frame import Frame
 
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
+_KINDS: dict[int, Kind] = {1: "exposure", 2: "visit", 4: "cell"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +44,12 @@ class HeaderSource:
         Name of the sky cell, or empty for another frame.
     full_shape : (ny, nx), optional
         Pixels of the whole sky cell, of which NPIXFRAC is a fraction; the product's own if None.
-    level : int
-        HAPLEVEL: 1 exposure, 2 visit, 4 sky cell.
+    level : {1, 2, 4}
+        HAPLEVEL: 1 exposure, 2 visit, 4 sky cell.  Says which rules hold for the headers.
     parameters : Resolved, optional
         Parameters with which the product was made.
+    flux_unit : {"electron / s", "count / s"}
+        Of SCI and ERR.
     date : date, optional
         Written as DATE; today (UTC) if None.
     """
@@ -48,6 +59,7 @@ class HeaderSource:
     full_shape: tuple[int, int] | None = None
     level: int = 4
     parameters: Resolved | None = None
+    flux_unit: str = "electron / s"
     date: datetime.date | None = None
 
     @property
@@ -55,8 +67,47 @@ class HeaderSource:
         """Exposure name and EXTVER of every chip, in input order: the bits of CTX."""
         return tuple((e.name, c.extver) for e in self.exposures for c in e.chips)
 
+    @property
+    def kind(self) -> Kind:
+        """Whose rules hold."""
+        return _KINDS[self.level]
 
-#: Name of a parameter -> its keyword.
+    @property
+    def flux_scaled(self) -> bool:
+        """Whether all chips were brought to one photometric system."""
+        return self.parameters is None or self.parameters.parameters.flux_scaling
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Rules for the headers."""
+        instrument = self.exposures[0].instrument if self.exposures else ""
+        return rules_for(instrument, self.kind)
+
+
+def recorded_parameters(attributes: Mapping[str, Any]) -> Resolved | None:
+    """Read the parameters in the attributes of a mosaic; None where there are none.
+
+    Raises
+    ------
+    StoreError
+        They are damaged.
+    """
+    from hapdask.config import Resolved
+    from hapdask.config.parameters import DrizzleParameters
+
+    if "parameters" not in attributes:
+        return None
+    try:
+        parameters = DrizzleParameters(**attributes["parameters"])
+        return Resolved(parameters, dict(attributes["parameter_origin"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{attributes.get('store', 'the mosaic')}: the parameters it was made with are "
+            f"damaged: {error} (make it again)"
+        ) from error
+
+
+#: Name of a parameter -> its keyword; the others are told as HISTORY only.
 _PARAMETERS = {
     "kernel": "KERNEL",
     "pixfrac": "PIXFRAC",
@@ -81,132 +132,171 @@ _WCS_COMMENTS = {
     "CD2_2": "deg/pixel",
     "RADESYS": "reference system",
 }
+_STATISTICS = {
+    "NPIXFRAC": "fraction of the sky cell with data",
+    "MEANEXPT": "mean exposure time of pixels with data (s)",
+    "MEDEXPT": "median exposure time of pixels with data (s)",
+    "MEANNEXP": "mean number of chips in pixels with data",
+    "MEDNEXP": "median number of chips in pixels with data",
+    "MEANWHT": "mean weight of pixels with data",
+    "MEDWHT": "median weight of pixels with data",
+}
 
 
 @dataclass
 class ProductCards:
-    """Builds the cards of one product; statistics may be filled in when they are known."""
+    """Builds the cards of one product; statistics may be filled in when they are known.
+
+    Parameters
+    ----------
+    source : HeaderSource
+    frame : Frame
+    filename : str
+        Of the product, whole.
+    images : dict of str to str
+        EXTNAME to the name of the file that holds it, in order.
+    """
 
     source: HeaderSource
     frame: Frame
     filename: str
-    extensions: Sequence[str]
-    _rows: list[Row] = field(init=False)
+    images: dict[str, str]
+    _primary: list[Card] = field(init=False)
+    _science: list[Card] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._rows = [_exposure_row(exposure) for exposure in self.source.exposures]
+        self._primary = list(self._of_primary())
+        self._science = list(self._of_science())
 
-    def primary(self, statistics: Statistics | None) -> list[Card]:
+    def primary(self, statistics: Statistics | None, nextend: int) -> list[Card]:
         """Cards of PRIMARY, in order; zeros stand for statistics that are not known yet."""
-        cards = [
-            Card("NEXTEND", len(self.extensions), "number of standard extensions"),
-            Card("DATE", (self.source.date or _today()).isoformat(), "date of this file (UTC)"),
-            Card("FILENAME", self.filename, "name of this file"),
-            Card("ROOTNAME", self.filename.rpartition("_")[0] or self.filename, "root of the name"),
-            Card("PROD_VER", f"hapdask {_version()}", "software that made this file"),
-            Card("HAPLEVEL", self.source.level, "1 exposure, 2 visit, 4 sky cell"),
-        ]
-        if self.source.cell:
-            cell = self.source.cell.removeprefix("skycell-")
-            cards.append(Card("SCELLID", cell, "sky cell of this image"))
-        cards += combine(RULES["PRIMARY"], self._rows)
-        cards += self._times()
-        cards += _statistics_cards(statistics)
-        return cards + self._provenance()
+        head = [Card("NEXTEND", nextend, "number of standard extensions")]
+        return head + self._primary + _statistics_cards(statistics) + self._provenance
 
     def image(self, name: str, s_region: str | None) -> list[Card]:
         """Cards of one image extension, in order; all have the WCS, SCI the photometry too."""
-        unit = {"SCI": "ELECTRONS/S", "ERR": "ELECTRONS/S"}.get(name, "UNITLESS")
-        cards = [Card("BUNIT", unit, "brightness units")]
-        cards += [
-            Card(keyword, value, _WCS_COMMENTS.get(keyword, ""))
-            for keyword, value in self.frame.to_header().items()
-        ]
+        flux = self.source.flux_unit.upper().replace("ELECTRON", "ELECTRONS")
+        flux = flux.replace("COUNT", "COUNTS").replace(" ", "")
+        unit = flux if name in ("SCI", "ERR") else "UNITLESS"
+        cards = [Card("BUNIT", unit, "brightness units"), *self._wcs]
         if name == "SCI":
-            cards.append(Card("NCOMBINE", len(self._rows), "number of exposures combined"))
-            cards += combine(RULES["SCI"], self._chip_rows())
+            cards += self._science
             if s_region is not None:
                 cards.append(Card("S_REGION", s_region, ""))
-        if name == "CTX":
-            for number, (exposure, extver) in enumerate(self.source.chips):
-                plane, bit = divmod(number, 32)
-                cards.append(
-                    Card("HISTORY", f"plane {plane + 1} bit {bit}: {exposure}[SCI,{extver}]", "")
-                )
         return cards
 
-    def _chip_rows(self) -> list[Row]:
-        """One row per chip, in the photometric system of the product.
+    def alone(self, name: str, statistics: Statistics | None, s_region: str | None) -> list[Card]:
+        """Cards of a file of one image, whose header holds those of PRIMARY too."""
+        cards = self.primary(statistics, 0)[1:]
+        merged = [Card("FILETYPE", name, "type of data found in data file")]
+        merged += [self._own_name(card, name) for card in cards]
+        known = {card.keyword for card in merged} - {"HISTORY", ""}
+        return merged + [c for c in self.image(name, s_region) if c.keyword not in known]
 
-        The pixels were multiplied by the chip's flux factor, so its inverse sensitivity in the
-        product is the chip's own over that factor: one figure for all chips that were scaled.
-        """
-        rows = []
-        for row, exposure in zip(self._rows, self.source.exposures, strict=True):
-            for chip in exposure.chips:
-                merged = row | dict(chip.keywords)
-                if chip.photflam > 0:
-                    merged["PHOTFLAM"] = chip.photflam
-                for keyword in ("PHOTFLAM", "PHOTFNU"):
-                    value = merged.get(keyword)
-                    if isinstance(value, int | float):
-                        merged[keyword] = value / chip.flux_factor
-                rows.append(merged)
-        return rows
+    def _own_name(self, card: Card, name: str) -> Card:
+        return card._replace(value=self.images[name]) if card.keyword == "FILENAME" else card
 
-    def _times(self) -> list[Card]:
+    def _of_primary(self) -> CardList:
+        source = self.source
+        rows = primary_rows(source.exposures)
+        template = source.exposures[0].keywords if source.exposures else ()
+        cards = fill_template(template, source.rules.blend(rows), source.rules, PHOTOMETRY)
+        head = CardList()
+        head.put("DATE", (source.date or _today()).isoformat(), "date of this file (UTC)")
+        head.put("FILENAME", self.filename, "name of this file")
+        head.put("ROOTNAME", self.filename.rpartition("_")[0] or self.filename)
+        head.put("PROD_VER", f"hapdask {_version()}", "software that made this file")
+        head.put("RULEFILE", "header_rules.csv of hapdask", "rules that made this header")
+        head.put("HAPLEVEL", source.level, "1 exposure, 2 visit, 4 sky cell")
+        if source.cell:
+            head.put("SCELLID", source.cell.removeprefix("skycell-"), "sky cell of this image")
+        for card in head:
+            cards.drop(card.keyword)
+        if source.exposures:
+            self._put_product(cards)
+        return CardList([*head, *cards])
+
+    def _put_product(self, cards: CardList) -> None:
+        """Set what is true of the product, whatever the rules made of it."""
         exposures = self.source.exposures
-        if not exposures:
-            return [Card("NUMEXP", 0, "number of exposures")]
         first, last = min(e.expstart for e in exposures), max(e.expend for e in exposures)
+        once = {e.name: e for e in exposures}
+        total = math.fsum(e.exptime for e in once.values())
+        if self.source.level == 4:
+            cards.put("PROPOSID", _joined({e.proposal for e in exposures}), "proposals")
+        elements = exposures[0].filter.upper().replace("-", ";").replace("CLEAR", "clear")
+        total_image = "_total_" in self.filename
+        cards.put("FILTER", "detection" if total_image else elements, "filter elements")
+        cards.put("EXPTIME", total, "total exposure time (s)")
+        cards.drop("TEXPTIME")
+        cards.put("TEXPTIME", total, "total exposure time (s)", after="EXPTIME")
+        cards.put("EXPSTART", first, "start of the first exposure (MJD)")
+        cards.put("EXPEND", last, "end of the last exposure (MJD)")
+        cards.put("DATE-BEG", _iso(first), "start of the first exposure (UT)")
+        cards.put("DATE-END", _iso(last), "end of the last exposure (UT)")
+        cards.put("ASN_MTYP", "PROD-DTH", "role of the product in its association")
+        for switch in ("DRIZCORR", "DITHCORR"):
+            if switch in cards:
+                cards.put(switch, "COMPLETE", "drizzle processing")
+        if self.source.level == 1:
+            cards.put("IPPPSSOO", ";".join(e.name for e in exposures), "exposures of this image")
+        investigator = dict(exposures[0].keywords).get("PR_INV_L")
+        if investigator is not None:
+            cards.put("PINAME", investigator, "last name of the principal investigator")
+        cards.put("NUMEXP", len(once), "number of exposures")
+
+    def _of_science(self) -> CardList:
+        source = self.source
+        if not source.exposures:
+            return CardList([Card("NCOMBINE", 0, "number of exposures combined")])
+        first = source.exposures[0]
+        blended = source.rules.blend(science_rows(source.exposures, scaled=source.flux_scaled))
+        cards = fill_template(first.chips[0].keywords, blended, source.rules)
+        cards.put("NCOMBINE", len({e.name for e in source.exposures}), "exposures combined")
+        if "CCDCHIP" in cards:
+            cards.put("CCDCHIP", "-999", "chips are combined")
+        cards.put("WCSNAME", first.wcsname, "solution of the first input")
+        return cards
+
+    @cached_property
+    def _wcs(self) -> list[Card]:
+        header = self.frame.to_header()
+        _, cd12, _, cd22 = self.frame.cd
+        angle = math.degrees(math.atan2(cd12, cd22)) + 0.0
         return [
-            Card("DATE-BEG", _iso(first), "start of the first exposure (UT)"),
-            Card("DATE-END", _iso(last), "end of the last exposure (UT)"),
-            Card("NUMEXP", len({e.name for e in exposures}), "number of exposures"),
+            *(Card(key, value, _WCS_COMMENTS.get(key, "")) for key, value in header.items()),
+            Card("ORIENTAT", angle, "position angle of image y axis (deg. e of n)"),
+            Card("VAFACTOR", 1.0, "velocity aberration is corrected"),
         ]
 
+    @cached_property
     def _provenance(self) -> list[Card]:
         resolved = self.source.parameters
-        if resolved is None:
-            return []
-        cards, history = [], []
-        for name, value in resolved.parameters.digest_items():
-            shown = "None" if value is None else value
-            cards.append(Card(_PARAMETERS[name], shown, f"parameter {name}"))
-            origin = resolved.origin.get(name, "")
+        parameters = None if resolved is None else resolved.parameters
+        outputs = {name: f"{file}[{name},1]" for name, file in self.images.items()}
+        version = f"hapdask {_version()}"
+        cards = drizzle_cards(
+            self.source.exposures, parameters, self.frame.pixel_scale, outputs, version
+        )
+        history = []
+        for name, value in () if resolved is None else resolved.parameters.digest_items():
+            shown: Value = "None" if value is None else value
+            if name in _PARAMETERS:
+                cards.append(Card(_PARAMETERS[name], shown, f"parameter {name}"))
+            origin = resolved.origin.get(name, "") if resolved else ""
             history.append(Card("HISTORY", f"parameter {name} = {shown!r} from {origin}", ""))
         return cards + history
 
 
-def _exposure_row(exposure: ExposureRecord) -> Row:
-    """Cards of an exposure; what its record states stands over its header."""
-    return dict(exposure.keywords) | {
-        "INSTRUME": exposure.instrument.upper(),
-        "DETECTOR": exposure.detector.upper(),
-        "HAPFILT": exposure.filter.upper().replace("-", ";"),
-        "TARGNAME": exposure.target,
-        "PROPOSID": exposure.proposal,
-        "EXPTIME": exposure.exptime,
-        "EXPSTART": exposure.expstart,
-        "EXPEND": exposure.expend,
-        "WCSNAME": exposure.wcsname,
-    }
-
-
 def _statistics_cards(statistics: Statistics | None) -> list[Card]:
-    comments = {
-        "NPIXFRAC": "fraction of the sky cell with data",
-        "MEANEXPT": "mean exposure time of pixels with data (s)",
-        "MEDEXPT": "median exposure time of pixels with data (s)",
-        "MEANNEXP": "mean number of chips in pixels with data",
-        "MEDNEXP": "median number of chips in pixels with data",
-        "MEANWHT": "mean weight of pixels with data",
-        "MEDWHT": "median weight of pixels with data",
-    }
     if statistics is None:
-        return [Card(keyword, 0.0, comment) for keyword, comment in comments.items()]
-    values = {keyword: getattr(statistics, keyword.lower()) for keyword in comments}
-    return [Card(k, value, comments[k]) for k, value in values.items() if value is not None]
+        return [Card(keyword, 0.0, comment) for keyword, comment in _STATISTICS.items()]
+    values = {keyword: getattr(statistics, keyword.lower()) for keyword in _STATISTICS}
+    return [Card(k, value, _STATISTICS[k]) for k, value in values.items() if value is not None]
+
+
+def _joined(values: Sequence[str] | set[str]) -> str:
+    return "; ".join(sorted(values, key=lambda v: (len(v), v)))
 
 
 def _iso(mjd: float) -> str:

@@ -7,15 +7,22 @@ before they become part of a path.  Not here: names of archive groups and of til
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from hapdask.errors import StoreError
 
-Suffix = Literal["drc", "drz"]
+if TYPE_CHECKING:
+    from hapdask.observe.record import ExposureRecord
+
+Suffix = Literal["drc", "drz", "drw"]
 Scale = Literal["fine", "coarse"]
 
+#: Suffix of products of inputs with a suffix, and of instruments with one of their own.
+_SUFFIX_OF_INPUT: dict[str, Suffix] = {"flc": "drc"}
+_SUFFIX_OF_INSTRUMENT: dict[str, Suffix] = {"wfpc2": "drw"}
 _WORD = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _CELL = re.compile(r"skycell-p\d{4}x\d{2}y\d{2}")
@@ -30,8 +37,9 @@ class ProductName:
     ----------
     stem : str
         The name up to the last ``_``; it is ROOTNAME in the header.
-    suffix : {"drc", "drz"}
-        Whether the inputs were corrected for charge-transfer efficiency (FLC) or not (FLT).
+    suffix : {"drc", "drz", "drw"}
+        Whether the inputs were corrected for charge-transfer efficiency (FLC) or not (FLT), or
+        are WFPC2's.
 
     Raises
     ------
@@ -54,13 +62,24 @@ class ProductName:
                 f"{self.stem!r} cannot be a file name: use up to {_LONGEST} letters, digits and "
                 "'.', '_', '+', '-', beginning with a letter or digit"
             )
-        if self.suffix not in ("drc", "drz"):
-            raise StoreError(f"{self.suffix!r} is no product suffix: it must be 'drc' or 'drz'")
+        if self.suffix not in get_args(Suffix):
+            known = ", ".join(get_args(Suffix))
+            raise StoreError(f"{self.suffix!r} is no product suffix: it must be one of {known}")
 
     @property
     def fits(self) -> str:
         """Name of the FITS file."""
         return f"{self.stem}_{self.suffix}.fits"
+
+    @property
+    def jpg(self) -> str:
+        """Name of the preview."""
+        return f"{self.stem}_{self.suffix}.jpg"
+
+    @property
+    def thumbnail(self) -> str:
+        """Name of the small preview."""
+        return f"{self.stem}_{self.suffix}_thumb.jpg"
 
     @property
     def png(self) -> str:
@@ -71,6 +90,15 @@ class ProductName:
     def trailer(self) -> str:
         """Name of the log that goes with the product."""
         return f"{self.stem}_trl.txt"
+
+
+def product_suffix(exposures: Sequence[ExposureRecord]) -> Suffix:
+    """Give the suffix of the product of some exposures; they are of one layer."""
+    found = {
+        _SUFFIX_OF_INSTRUMENT.get(e.instrument) or _SUFFIX_OF_INPUT.get(e.suffix, "drz")
+        for e in exposures
+    }
+    return found.pop() if len(found) == 1 else "drz"
 
 
 def sky_cell_name(
@@ -94,7 +122,7 @@ def sky_cell_name(
         HAP names, for example ``wfc3``, ``uvis``, ``f475w``; case does not matter.
     scale : {"fine", "coarse"}
         0.04 or 0.12 arcsec per pixel.
-    suffix : {"drc", "drz"}
+    suffix : {"drc", "drz", "drw"}
         See `ProductName`.
     exposure_class : str
         ``all``, or a class of exposures by time or epoch.
@@ -166,13 +194,13 @@ def visit_name(
     visit : str
         Observation set, for example ``06``.
     instrument, detector : str
-        HAP names; ``wfpc2`` always has ``pc``.
+        HAP names.
     filter_name : str
         HAP name, or ``total`` for all filters of the detector.
     root : str
         Rootname of an exposure: its first 6 characters name the visit (filter and total
         products), its first 8 the exposure.  Give as many as the product is of.
-    suffix : {"drc", "drz"}
+    suffix : {"drc", "drz", "drw"}
         See `ProductName`.
 
     Returns
@@ -184,7 +212,6 @@ def visit_name(
     >>> visit_name(11665, "06", "wfc3", "uvis", "f555w", "ib4606").fits
     'hst_11665_06_wfc3_uvis_f555w_ib4606_drc.fits'
     """
-    detector = "pc" if instrument.lower() == "wfpc2" else detector
     if len(root) not in (6, 8):
         raise StoreError(f"{root!r} names neither a visit (6 characters) nor an exposure (8)")
     head = f"hst_{_word('proposal', str(proposal))}_{_word('visit', visit)}"
@@ -192,8 +219,10 @@ def visit_name(
     return ProductName(f"{head}_{layer}_{_word('rootname', root)}", suffix)
 
 
-def colour_name(cell: str, filters: list[str], *, prefix: str | None = None) -> str:
-    """Give the name of a colour picture of a sky cell.
+def colour_name(
+    cell: str, filters: list[str], *, prefix: str | None = None, suffix: Suffix = "drc"
+) -> ProductName:
+    """Give the name of the colour pictures of a sky cell.
 
     Parameters
     ----------
@@ -203,15 +232,17 @@ def colour_name(cell: str, filters: list[str], *, prefix: str | None = None) -> 
         HAP names, in the order of the name.
     prefix : str, optional
         What a custom mosaic has in the place of ``hst_<cell>``.
+    suffix : {"drc", "drz"}
+        Of the layers.
 
     Returns
     -------
-    str
+    ProductName
     """
     if prefix is None and not _CELL.fullmatch(cell):
         raise StoreError(f"{cell!r} is no sky cell: expected skycell-pPPPPxXXyYY")
     joined = "-".join(_word("filter", name) for name in filters)
-    return ProductName(f"{_prefix(prefix or f'hst_{cell}')}_total_{joined}").png
+    return ProductName(f"{_prefix(prefix or f'hst_{cell}')}_total_{joined}", suffix)
 
 
 def inside(folder: str | Path, name: str) -> Path:

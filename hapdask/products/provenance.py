@@ -10,7 +10,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
 
 from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
@@ -69,21 +71,24 @@ class _Lazy:
         return (type(self).__name__, self._source.url, tuple(self._tiles))
 
 
-class LazyPalette(_Lazy, Mapping[int, tuple[Chip, ...]]):
-    """The chips (exposure, extver) behind every key of `ctx`; 0 means none."""
+class TiledPalette(Mapping[int, tuple[Chip, ...]]):
+    """The chips (exposure, extver) behind every key of `ctx`, tile by tile; 0 means none.
 
-    __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
+    As a mapping it is that of all tiles, which may take long to make.
+    """
 
-    def within(self, window: Frame) -> LazyPalette:
-        """Palette of the tiles that touch a window: less to read."""
-        touched = {i: tile for i, tile in self._tiles.items() if not (tile & window).empty}
-        return LazyPalette(self._source, touched)
+    def within(self, window: Frame) -> TiledPalette:
+        """Palette of the tiles that touch a window: less to read or make."""
+        raise NotImplementedError
+
+    def parts(self) -> Any:
+        """Palettes of the tiles, or a Dask array that computes to them."""
+        raise NotImplementedError
 
     @cached_property
     def stored(self) -> Palette:
-        """All of it, read from the store."""
-        palettes = (self._source.palette(index) for index in self._tiles)
-        return Palette.merge(palette for palette in palettes if palette is not None)
+        """All of it, read or made now."""
+        return united(dask_compute(self.parts()))
 
     def __getitem__(self, key: int) -> tuple[Chip, ...]:
         return self.stored[key]
@@ -93,6 +98,35 @@ class LazyPalette(_Lazy, Mapping[int, tuple[Chip, ...]]):
 
     def __len__(self) -> int:
         return len(self.stored)
+
+
+def dask_compute(value: Any) -> Any:
+    """Compute what is a Dask collection."""
+    from dask.base import compute
+
+    return compute(value)[0]
+
+
+def united(parts: Any) -> Palette:
+    """Unite the palettes that `TiledPalette.parts` computed to."""
+    members = list(np.ravel(parts)) if isinstance(parts, np.ndarray) else list(parts)
+    return members[0] if len(members) == 1 else Palette.merge(members)
+
+
+class LazyPalette(_Lazy, TiledPalette):
+    """Palette of a stored mosaic: read when it is asked for."""
+
+    __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
+
+    def within(self, window: Frame) -> LazyPalette:
+        """Palette of the tiles that touch a window: less to read."""
+        touched = {i: tile for i, tile in self._tiles.items() if not (tile & window).empty}
+        return LazyPalette(self._source, touched)
+
+    def parts(self) -> tuple[Palette, ...]:
+        """Read the palettes of the tiles."""
+        palettes = (self._source.palette(index) for index in self._tiles)
+        return tuple(palette for palette in palettes if palette is not None)
 
 
 class Records(_Lazy, Mapping[str, "ExposureRecord"]):

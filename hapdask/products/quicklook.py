@@ -67,7 +67,7 @@ def draw(
     low = median - soft if vmin is None else vmin
     high = max(top, low + soft) if vmax is None else vmax
     if ax is None:
-        _, ax = plt.subplots()
+        _, ax = plt.subplots(layout="constrained")  # else the colour bar's label is cut off
     ny, nx = frame.shape
     image = ax.imshow(
         values,
@@ -77,8 +77,8 @@ def draw(
         norm=AsinhNorm(soft, low, high),
         extent=(-0.5, nx - 0.5, -0.5, ny - 0.5),
     )
-    label = " ".join((variable, str(ds[variable].attrs.get("units", "")))).strip()
-    ax.figure.colorbar(image, ax=ax, label=label)
+    unit = ds[variable].attrs.get("units")
+    ax.figure.colorbar(image, ax=ax, label=f"{variable} ({unit})" if unit else variable)
     ra, dec = frame.center
     ax.set(xlabel="x (pixel)", ylabel="y (pixel)", title=f"RA {ra:.5f}, Dec {dec:.5f}")
     return ax

@@ -36,7 +36,8 @@ def open_mosaic(
     Parameters
     ----------
     path : str or path-like
-        The group of a layer, ``out/p1889/wfc3_uvis_f475w/fine``, or an exported zarr.
+        The group of a layer, ``out/p1889/wfc3_uvis_f475w/fine``, an exported zarr, or a FITS
+        product (see `open_fits`).
     region : Frame, optional
         A window of its frame; where not given, the smallest that holds every run.
     complete : bool, default False
@@ -56,6 +57,11 @@ def open_mosaic(
         No such store, nothing in it, or (with ``complete``) tiles that are not finished.
     """
     url = clean_url(path)
+    if url.endswith(".fits"):
+        from hapdask.products.fits_reader import open_fits
+
+        ds = open_fits(url)
+        return ds if region is None else _slice(ds, region)
     attributes = read_attributes(url)
     if attributes is not None and is_export(attributes):
         ds = open_export(url)

@@ -1,7 +1,8 @@
-"""Simulated calibrated exposures with known truth, on the real distortion of three detectors.
+"""Simulated calibrated exposures with known truth.
 
-``simulate_exposure`` makes one FLC or FLT in memory, ``simulate_field`` a field of several visits
-on disk. Nothing here reads or makes mosaics.
+WFC3/UVIS and IR, ACS/WFC and HRC and WFPC2 on their real distortion; ACS/SBC, STIS/CCD and
+NICMOS/NIC2 on an invented one (see ``data/README.md``). ``simulate_exposure`` makes one file in
+memory, ``simulate_field`` a field of several visits on disk. Nothing here reads or makes mosaics.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from hapdask.simulate.exposure import SimulatedExposure, simulate_exposure
 from hapdask.simulate.field import (
     DEMO_VISITS,
     PointingScatter,
-    Setup,
     SimulatedField,
     Visit,
     simulate_field,
 )
+from hapdask.simulate.modes import Mode, Subarray
 from hapdask.simulate.pointing import Pointing, PointingError
 from hapdask.simulate.readout import Options
 from hapdask.simulate.scene import Scene
+from hapdask.simulate.setups import Setup, parse_setup
 
 __all__ = [
     "DEMO_VISITS",
+    "Mode",
     "Options",
     "Pointing",
     "PointingError",
@@ -29,7 +32,9 @@ __all__ = [
     "Setup",
     "SimulatedExposure",
     "SimulatedField",
+    "Subarray",
     "Visit",
+    "parse_setup",
     "simulate_exposure",
     "simulate_field",
 ]

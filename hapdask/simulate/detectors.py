@@ -9,13 +9,29 @@ import csv
 import difflib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
 from hapdask.errors import ParameterError
 
 MIRROR_DIAMETER = 2.4  # m
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """DQ bits of a detector's files.
+
+    Parameters
+    ----------
+    bad, hot, warm, saturated, cosmic_ray : int
+    """
+
+    bad: int = 4
+    hot: int = 16
+    warm: int = 64
+    saturated: int = 256
+    cosmic_ray: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +45,14 @@ class Detector:
     template : str
         Name of the packaged template.
     prefix, suffix : str
-        First letter of a rootname; suffix of the file (``flc`` or ``flt``).
+        First letter of a rootname; suffix of the file (``flc``, ``flt``, ``c0m``).
     shape : tuple of int
         ``(ny, nx)`` of one chip.
     amps : dict
         Names of the amplifiers of each chip (by EXTVER), in columns from left to right; two
         rows (upper, lower) where a chip has four.
     rate : bool
-        True where SCI is in electrons / s (ramp-fitted).
+        True where SCI is a rate (ramp-fitted).
     dark : float
         Dark current, electrons / s / pixel.
     full_well : float
@@ -46,9 +62,36 @@ class Detector:
     cosmic_rays : float
         Hits per second on one chip that are left in the calibrated image.
     hot, warm, bad : float
-        Fractions of pixels with DQ 16, 64 and 4.
+        Fractions of pixels with those flags.
     hot_current : float
         Electrons / s at which a pixel is called hot.
+    photmode : str
+        PHOTMODE, with ``{chip}``, ``{filter}``, ``{gain}`` and ``{day}`` to be filled in.
+    wheels : tuple of (str, str, tuple of str)
+        Filter keywords; what each says where the light passes no filter; the filters that are on
+        it (all others are on the first).
+    binnings : tuple of int
+        On-chip binnings that the detector offers.
+    bunit : str
+        BUNIT of SCI and ERR.
+    counting : bool
+        True where single photons are counted: neither read noise nor cosmic rays.
+    gains : dict
+        By commanded gain, then by EXTVER: electrons per count and read noise in electrons. Empty
+        where files are in electrons and carry the read noise in READNSE*.
+    counts : float
+        Counts at which the converter saturates; infinite where the full well comes first.
+    response : dict
+        Sensitivity of a chip (by EXTVER) relative to the passband's; 1 where it is not named.
+    shadow : dict
+        By EXTVER, the pyramid's shadow on a chip: three coefficients of the lowest lit row as a
+        polynomial of the column, three of the lowest lit column as one of the row (0-based).
+    penumbra : dict
+        By EXTVER, pixels within which the light falls to nothing in the shadow.
+    flags : Flags
+        DQ bits.
+    separate_dq : bool
+        True where DQ is a file of its own (c1m) and there is no ERR.
     """
 
     instrument: str
@@ -67,11 +110,18 @@ class Detector:
     warm: float
     bad: float
     hot_current: float
-
-    @property
-    def bunit(self) -> str:
-        """BUNIT of SCI and ERR."""
-        return "ELECTRONS/S" if self.rate else "ELECTRONS"
+    photmode: str
+    wheels: tuple[tuple[str, str, tuple[str, ...]], ...]
+    binnings: tuple[int, ...] = (1,)
+    bunit: str = "ELECTRONS"
+    counting: bool = False
+    gains: dict[int, dict[int, tuple[float, float]]] = field(default_factory=dict)
+    counts: float = math.inf
+    response: dict[int, float] = field(default_factory=dict)
+    shadow: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    penumbra: dict[int, float] = field(default_factory=dict)
+    flags: Flags = Flags()
+    separate_dq: bool = False
 
 
 # Cosmic rays: 1.1 hits / s / cm2 on CCDs of 15 micron pixels (Instrument Handbooks), which is 20
@@ -81,16 +131,75 @@ _DETECTORS = (
         "WFC3", "UVIS", "wfc3_uvis", "i", "flc", (2051, 4096), {1: ("CD",), 2: ("AB",)},
         rate=False, dark=0.0015, full_well=70_000.0, blur=0.044, cosmic_rays=20.0,
         hot=0.008, warm=0.006, bad=0.0003, hot_current=0.015,
+        photmode="WFC3 UVIS{chip} {filter} {day}", wheels=(("FILTER", "CLEAR", ()),),
+        binnings=(1, 2, 3),
     ),
     Detector(
         "WFC3", "IR", "wfc3_ir", "i", "flt", (1014, 1014), {1: ("AD", "BC")},
         rate=True, dark=0.045, full_well=78_000.0, blur=0.020, cosmic_rays=0.02,
         hot=0.004, warm=0.0, bad=0.004, hot_current=0.4,
+        photmode="WFC3 IR {filter}", wheels=(("FILTER", "CLEAR", ()),), bunit="ELECTRONS/S",
     ),
     Detector(
         "ACS", "WFC", "acs_wfc", "j", "flc", (2048, 4096), {1: ("CD",), 2: ("AB",)},
         rate=False, dark=0.0035, full_well=80_000.0, blur=0.075, cosmic_rays=20.0,
         hot=0.007, warm=0.008, bad=0.0003, hot_current=0.14,
+        photmode="ACS WFC1 {filter} {day}",  # the same for both chips
+        wheels=(("FILTER1", "CLEAR1L", ()), ("FILTER2", "CLEAR2L", ("F435W", "F814W"))),
+    ),
+    Detector(
+        "ACS", "HRC", "acs_hrc", "j", "flt", (1024, 1024), {1: ("C",)},
+        rate=False, dark=0.0025, full_well=155_000.0, blur=0.040, cosmic_rays=4.5,
+        hot=0.006, warm=0.010, bad=0.0003, hot_current=0.08,
+        photmode="ACS HRC {filter} {day}",
+        wheels=(("FILTER1", "CLEAR1S", ()), ("FILTER2", "CLEAR2S", ("F330W", "F435W", "F814W"))),
+    ),
+    Detector(
+        "ACS", "SBC", "acs_sbc", "j", "flt", (1024, 1024), {1: ("-",)},
+        rate=False, dark=1.2e-5, full_well=math.inf, blur=0.060, cosmic_rays=0.0,
+        hot=0.0, warm=0.0, bad=0.0004, hot_current=0.01,
+        photmode="ACS SBC {filter}", wheels=(("FILTER1", "N/A", ()), ("FILTER2", "N/A", ())),
+        counting=True,
+    ),
+    # Gains, read noise and the shadow: as AstroDrizzle has them. Response: PHOTFLAM of the
+    # template's four chips, per electron. 12-bit converters, less the bias level.
+    Detector(
+        "WFPC2", "PC", "wfpc2", "u", "c0m", (800, 800), {v: (str(v),) for v in (1, 2, 3, 4)},
+        rate=False, dark=0.0045, full_well=90_000.0, blur=0.050, cosmic_rays=1.6,
+        hot=0.002, warm=0.003, bad=0.0003, hot_current=0.02,
+        photmode="WFPC2,{chip},A2D{gain},{filter},,CAL",
+        wheels=(("FILTNAM1", "", ()), ("FILTNAM2", "", ())),
+        binnings=(1, 2), bunit="COUNTS",
+        gains={
+            7: {1: (7.12, 5.24), 2: (7.12, 5.51), 3: (6.90, 5.22), 4: (7.10, 5.19)},
+            15: {1: (13.99, 7.02), 2: (14.50, 7.84), 3: (13.95, 6.99), 4: (13.95, 8.32)},
+        },
+        counts=3780.0,
+        response={1: 1.0, 2: 1.025660, 3: 0.981471, 4: 0.990427},
+        shadow={
+            1: (52.20921, 0.009072887, -9.941337e-6, 42.62779, 0.009122855, -1.106709e-5),
+            2: (21.77283, 0.01842164, -1.398300e-5, 47.68184, 0.00265608, -1.468158e-5),
+            3: (44.18944, 0.0138938, -1.412296e-5, 30.23626, 0.008156041, -1.491324e-5),
+            4: (44.56632, 0.003509023, -1.278723e-5, 40.91462, 0.01273679, -1.063462e-5),
+        },
+        penumbra={1: 44.0, 2: 20.0, 3: 20.0, 4: 20.0},
+        flags=Flags(bad=2, hot=512, warm=1024, saturated=8), separate_dq=True,
+    ),
+    Detector(
+        "STIS", "CCD", "stis_ccd", "o", "flt", (1024, 1024), {1: ("D",)},
+        rate=False, dark=0.009, full_well=144_000.0, blur=0.050, cosmic_rays=4.9,
+        hot=0.006, warm=0.010, bad=0.0003, hot_current=0.1,
+        photmode="STIS CCD MIRVIS {filter} A2D{gain}", wheels=(("APERTURE", "", ()),),
+        bunit="COUNTS", gains={1: {1: (1.0, 5.4)}, 4: {1: (4.016, 7.6)}}, counts=33_000.0,
+        flags=Flags(warm=16, cosmic_ray=8192),
+    ),
+    Detector(
+        "NICMOS", "NIC2", "nicmos_nic2", "n", "cal", (256, 256), {1: ("AD", "BC")},
+        rate=True, dark=0.08, full_well=120_000.0, blur=0.040, cosmic_rays=0.01,
+        hot=0.004, warm=0.0, bad=0.004, hot_current=0.5,
+        photmode="NICMOS 2 {filter} DN", wheels=(("FILTER", "CLEAR", ()),),
+        bunit="COUNTS/S", gains={5: {1: (5.4, 26.0)}},
+        flags=Flags(bad=16, hot=32, saturated=64),
     ),
 )  # fmt: skip
 
@@ -109,6 +218,8 @@ class Passband:
         Pivot wavelength and rms width, Angstrom.
     sky : float
         Typical background, AB magnitude per square arcsec.
+    quadrant : str
+        Of a quad filter: the amplifier whose quadrant it covers.
     """
 
     instrument: str
@@ -118,6 +229,7 @@ class Passband:
     photplam: float
     photbw: float
     sky: float
+    quadrant: str = field(default="", repr=False)  # rootnames are made of the repr
 
     @property
     def zero_point(self) -> float:
@@ -190,7 +302,10 @@ def _passbands() -> dict[tuple[str, str, str], Passband]:
     lines = (line for line in path.read_text("ascii").splitlines() if not line.startswith("#"))
     table = {}
     for row in csv.DictReader(lines):
-        figures = (float(row[key]) for key in ("photflam", "photplam", "photbw", "sky"))
-        band = Passband(row["instrument"], row["detector"], row["filter"], *figures)
+        photflam, photplam, photbw, sky = (
+            float(row[key]) for key in ("photflam", "photplam", "photbw", "sky")
+        )
+        names = (row["instrument"], row["detector"], row["filter"])
+        band = Passband(*names, photflam, photplam, photbw, sky, row["quadrant"] or "")
         table[band.instrument, band.detector, band.filter] = band
     return table

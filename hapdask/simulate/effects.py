@@ -1,7 +1,7 @@
 """What the detector does to an image: cosmic rays, defects, noise, saturation.
 
 What lives here: pure functions from electrons to electrons and flags, each with its own random
-stream, so that switching one effect leaves the others as they were. DQ bits are HST's.
+stream, so that switching one effect leaves the others as they were.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.simulate.detectors import Detector
+from hapdask.simulate.modes import Window
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 FlagArray = npt.NDArray[np.int16]
-
-DQ_BAD, DQ_HOT, DQ_WARM, DQ_SATURATED, DQ_COSMIC_RAY = 4, 16, 64, 256, 4096
 
 # Cosmic rays: a minimum-ionising particle frees about 80 electrons per micron of silicon; CCDs of
 # UVIS and WFC are about 15 micron thick with pixels of 15 micron.
@@ -36,7 +35,7 @@ class Defects:
     Parameters
     ----------
     dq : ndarray of int16, shape (ny, nx)
-        Bits 4, 16 and 64.
+        The detector's bits for bad, hot and warm pixels.
     current : ndarray of float32, shape (ny, nx)
         Excess dark current, electrons / s.
     residual : ndarray of float32, shape (ny, nx)
@@ -49,6 +48,15 @@ class Defects:
     current: Float32Array
     residual: Float32Array
     response: Float32Array
+
+    def cut(self, window: Window) -> Defects:
+        """Take those of a window; binned pixels have the flags of all their parts."""
+        return Defects(
+            window.cut(self.dq, np.bitwise_or.reduce),
+            window.cut(self.current, np.sum),
+            window.cut(self.residual, np.sum),
+            window.cut(self.response),
+        )
 
 
 def make_defects(detector: Detector, extver: int, shape: tuple[int, int]) -> Defects:
@@ -72,7 +80,9 @@ def make_defects(detector: Detector, extver: int, shape: tuple[int, int]) -> Def
     hot = draw < detector.hot
     warm = (draw >= detector.hot) & (draw < detector.hot + detector.warm)
     bad = rng.random(shape, dtype=np.float32) < detector.bad
-    if not detector.rate:  # charge traps of a CCD spoil a column from some row upwards
+    if not (
+        detector.rate or detector.counting
+    ):  # charge traps of a CCD spoil a column from some row upwards
         for column in rng.integers(0, shape[1], 6):
             bad[rng.integers(0, shape[0]) :, column] = True
     current = np.zeros(shape, np.float32)
@@ -84,7 +94,8 @@ def make_defects(detector: Detector, extver: int, shape: tuple[int, int]) -> Def
     residual[leaky] = current[leaky] * rng.normal(0.0, 0.03, int(leaky.sum()))
     response = np.ones(shape, np.float32)
     response[bad] = rng.uniform(0.0, 0.7, int(bad.sum()))
-    dq = hot * np.int16(DQ_HOT) | warm * np.int16(DQ_WARM) | bad * np.int16(DQ_BAD)
+    bits = detector.flags
+    dq = hot * np.int16(bits.hot) | warm * np.int16(bits.warm) | bad * np.int16(bits.bad)
     return Defects(dq.astype(np.int16), current, residual, response)
 
 
@@ -136,9 +147,9 @@ def cosmic_rays(
 
 
 def flag_cosmic_rays(
-    dq: FlagArray, touched: BoolArray, fraction: float, rng: np.random.Generator
+    dq: FlagArray, touched: BoolArray, fraction: float, rng: np.random.Generator, bit: int
 ) -> None:
-    """Set DQ 4096, in place, in a random fraction of the truly hit pixels.
+    """Set a DQ bit, in place, in a random fraction of the truly hit pixels.
 
     Parameters
     ----------
@@ -150,10 +161,12 @@ def flag_cosmic_rays(
         0 to 1.
     rng : numpy.random.Generator
         Random stream.
+    bit : int
+        The detector's bit for cosmic rays.
     """
     where = np.flatnonzero(touched)
     found = where[rng.random(where.size) < fraction] if fraction < 1.0 else where
-    dq.reshape(-1)[found] |= DQ_COSMIC_RAY
+    dq.reshape(-1)[found] |= bit
 
 
 def amplifier_map(

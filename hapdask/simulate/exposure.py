@@ -1,7 +1,7 @@
 """One simulated exposure: a calibrated HST file with its truth.
 
-What lives here: the order of the steps and the file's extensions. Fields of many exposures are
-in ``field``.
+What lives here: the order of the steps. One chip is made in ``chip``, the file's extensions in
+``assembly``, fields of many exposures in ``field``.
 """
 
 from __future__ import annotations
@@ -12,53 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from hapdask.errors import ParameterError
-from hapdask.simulate import headers
+from hapdask.simulate.assembly import quality_file, science_file
+from hapdask.simulate.chip import ChipTruth, simulate_chip
+from hapdask.simulate.conditions import conditions_of
 from hapdask.simulate.detectors import Detector, Passband, get_detector, get_passband
-from hapdask.simulate.drawing import Sources, draw_scene
-from hapdask.simulate.effects import amplifier_map
 from hapdask.simulate.files import write_whole
-from hapdask.simulate.geometry import ChipGeometry
-from hapdask.simulate.names import check_rootname, hashed_rootname
+from hapdask.simulate.modes import WHOLE, Mode, lay_out
+from hapdask.simulate.names import hashed_rootname
 from hapdask.simulate.pointing import Pointing, attitude
-from hapdask.simulate.psf import detector_psf
-from hapdask.simulate.readout import Options, Readout, Streams, expose
+from hapdask.simulate.readout import Options
 from hapdask.simulate.scene import Scene
+from hapdask.simulate.setting import Identity, Setting, mid_exposure
 from hapdask.simulate.templates import load_template
 
 if TYPE_CHECKING:
-    from astropy.io.fits import HDUList, ImageHDU
-
-
-@dataclass(frozen=True)
-class ChipTruth:
-    """What is truly on one chip.
-
-    Parameters
-    ----------
-    extver : int
-        The chip.
-    geometry : ChipGeometry
-        The true map of pixels to the sky.
-    header_geometry : ChipGeometry
-        The map that the header tells (differs by the pointing error).
-    sources : Sources
-        Where each source falls and how bright it is.
-    sky : float
-        Background, electrons / s / pixel.
-    cosmic_rays : ndarray of bool, shape (ny, nx)
-        Truly hit pixels.
-    """
-
-    extver: int
-    geometry: ChipGeometry
-    header_geometry: ChipGeometry
-    sources: Sources
-    sky: float
-    cosmic_rays: npt.NDArray[np.bool_]
+    from astropy.io.fits import HDUList
 
 
 @dataclass(frozen=True)
@@ -69,28 +38,60 @@ class SimulatedExposure:
     ----------
     hdus : astropy.io.fits.HDUList
         The file's content.
-    filename : str
-        ``<rootname>_flc.fits`` or ``<rootname>_flt.fits``.
-    rootname : str
-        ``ipppssoot``.
-    detector, passband, pointing, exptime, options
-        As simulated.
+    setting : Setting
+        How it was taken: names, detector, filter, pointing, mode, conditions.
+    options : Options
+        What was simulated.
+    scene : Scene
+        The sources where they were then.
     chips : dict
         `ChipTruth` by EXTVER.
+    quality : astropy.io.fits.HDUList or None
+        Content of the file of DQ (c1m), where it is one of its own.
     """
 
     hdus: HDUList
-    filename: str
-    rootname: str
-    detector: Detector
-    passband: Passband
-    pointing: Pointing
-    exptime: float
+    setting: Setting
     options: Options
+    scene: Scene
     chips: dict[int, ChipTruth]
+    quality: HDUList | None = None
+
+    @property
+    def filename(self) -> str:
+        """``<rootname>_flc.fits``, ``<rootname>_flt.fits`` or ``<rootname>_c0m.fits``."""
+        return self.setting.identity.filename
+
+    @property
+    def rootname(self) -> str:
+        """``ipppssoot``."""
+        return self.setting.identity.rootname
+
+    @property
+    def detector(self) -> Detector:
+        """Figures of the detector."""
+        return self.setting.detector
+
+    @property
+    def passband(self) -> Passband:
+        """The filter, at nominal sensitivity."""
+        return self.setting.passband
+
+    @property
+    def pointing(self) -> Pointing:
+        """Where the telescope pointed."""
+        return self.setting.pointing
+
+    @property
+    def exptime(self) -> float:
+        """Seconds."""
+        return self.setting.exptime
 
     def write(self, outdir: str | os.PathLike[str]) -> Path:
         """Write the file, uncompressed; it appears under its name only when it is whole.
+
+        A file of DQ that belongs to it is written first, so that the one is never without the
+        other.
 
         Parameters
         ----------
@@ -100,11 +101,13 @@ class SimulatedExposure:
         Returns
         -------
         Path
-            Of the file.
+            Of the file with SCI.
         """
         folder = Path(outdir)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.filename
+        if self.quality is not None:
+            write_whole(folder / self.setting.identity.companion, self.quality.writeto)
         write_whole(path, self.hdus.writeto)
         return path
 
@@ -121,6 +124,7 @@ def simulate_exposure(
     options: Options | None = None,
     rootname: str | None = None,
     chips: Sequence[int] | None = None,
+    mode: Mode | None = None,
     target: str = "SIMULATED-FIELD",
     proposal: int = 99999,
 ) -> SimulatedExposure:
@@ -141,6 +145,8 @@ def simulate_exposure(
         ``ipppssoot``; by default made from the seed and the pointing.
     chips : sequence of int, optional
         EXTVER of the chips to make; default all.
+    mode : Mode, optional
+        Subarray, binning, gain; default the whole detector, unbinned.
     target, proposal
         TARGNAME and PROPOSID.
 
@@ -155,95 +161,33 @@ def simulate_exposure(
 
     Examples
     --------
-    >>> scene = Scene.stars(ra=10.0, dec=-30.0, mag=20.0)
-    >>> pointing = Pointing(10.0, -30.0)
+    >>> scene, pointing = Scene.stars(ra=10.0, dec=-30.0, mag=20.0), Pointing(10.0, -30.0)
     >>> exposure = simulate_exposure(scene, "WFC3", "IR", "F160W", pointing, 300.0, seed=1)
     >>> [hdu.name for hdu in exposure.hdus]
     ['PRIMARY', 'SCI', 'ERR', 'DQ', 'SAMP', 'TIME']
     """
     figures = get_detector(instrument, detector)
-    passband, template = get_passband(figures, filter_name), load_template(figures.template)
-    options = options or Options()
-    chosen = _chosen(chips, template.chips)
+    passband = get_passband(figures, filter_name)
+    options, mode = options or Options(), mode or WHOLE
+    layout = lay_out(figures, load_template(figures.template), mode, chips)
     if not exptime > 0.0:
         raise ParameterError(f"exptime={exptime} must be above 0 seconds")
-    name = hashed_rootname(figures.prefix, passband, pointing, float(exptime), seed)
-    root = check_rootname(rootname or name)
-    told_attitude = attitude(template, pointing, truth=False)
-    identity = headers.Identity(root, f"{root}_{figures.suffix}.fits", target, proposal)
-    setting = headers.Setting(
-        identity, template, figures, passband, pointing, told_attitude, float(exptime)
-    )
-    made = {extver: _simulate_chip(scene, setting, extver, seed, options) for extver in chosen}
-    truths = {extver: truth for extver, (truth, _) in made.items()}
-    hdus = _assemble(setting, truths, {extver: light for extver, (_, light) in made.items()})
-    told = (figures, passband, pointing, setting.exptime, options)
-    return SimulatedExposure(hdus, identity.filename, root, *told, truths)
+    told = (passband, pointing, float(exptime), seed, *([mode] if mode != WHOLE else []))
+    root = rootname or hashed_rootname(figures.prefix, *told)
+    setting = Setting(
+        Identity.of(root, figures, target, proposal), layout.template, figures, passband,
+        pointing, attitude(layout.template, pointing, truth=False), float(exptime), mode,
+        layout.windows, conditions_of(options, mid_exposure(pointing.date, exptime), seed),
+    )  # fmt: skip
+    return _expose(scene.at(setting.year), setting, seed, options)
 
 
-def _chosen(chips: Sequence[int] | None, known: Sequence[int]) -> tuple[int, ...]:
-    chosen = tuple(known if chips is None else chips)
-    if not chosen or not set(chosen) <= set(known):
-        raise ParameterError(f"chips={chips}: the detector has {tuple(known)}")
-    return chosen
-
-
-def _simulate_chip(
-    scene: Scene, setting: headers.Setting, extver: int, seed: int, options: Options
-) -> tuple[ChipTruth, Readout]:
-    detector, template = setting.detector, setting.template
-    true_attitude = attitude(template, setting.pointing, truth=True)
-    geometry = ChipGeometry(template, extver, true_attitude.frames[extver], detector.shape)
-    told = ChipGeometry(template, extver, setting.attitude.frames[extver], detector.shape)
-    typical = setting.passband.sky_rate(geometry.idcscale)
-    sky = typical if options.sky is None else options.sky
-    psf = detector_psf(detector, setting.passband, geometry.idcscale)
-    light, sources = draw_scene(scene, geometry, setting.passband, psf)
-    light += sky
-    noise = _read_noise(setting, extver)
-    readout = expose(
-        light, setting.exptime, detector, extver, noise, options, Streams.of(seed, extver)
-    )
-    return ChipTruth(extver, geometry, told, sources, sky, readout.hit), readout
-
-
-def _read_noise(setting: headers.Setting, extver: int) -> npt.NDArray[np.float32]:
-    """Read noise per pixel, electrons; for a ramp, of the fit to its samples."""
-    primary = setting.template.headers["PRIMARY", 1]
-    factor = 1.0
-    if setting.detector.rate:
-        # READNSE* is of a double read; a straight line through n reads has
-        # sqrt(12 (n - 1) / (n (n + 1))) times the noise of one (Rauscher et al. 2007)
-        n = int(primary["NSAMP"])
-        factor = float(np.sqrt(0.5 * 12.0 * (n - 1) / (n * (n + 1))))
-    amps = setting.detector.amps[extver]
-    figures = {amp: factor * float(primary[f"READNSE{amp}"]) for amp in "".join(amps)}
-    return amplifier_map(setting.detector.shape, amps, figures)
-
-
-def _assemble(
-    setting: headers.Setting, truths: dict[int, ChipTruth], readouts: dict[int, Readout]
-) -> HDUList:
-    from astropy.io.fits import HDUList, ImageHDU, PrimaryHDU
-
-    extensions: list[ImageHDU] = []
-    for extver, readout in readouts.items():
-        geometry = truths[extver].header_geometry
-        science = headers.science_header(setting, geometry, readout)
-        extensions.append(ImageHDU(readout.sci, science, name="SCI", ver=extver))
-        planes = {"ERR": readout.err, "DQ": readout.dq}
-        if readout.time is not None:
-            samples = int(setting.template.headers["PRIMARY", 1]["NSAMP"]) - 1
-            used = np.ceil(samples * readout.time / np.float32(setting.exptime))
-            planes |= {"SAMP": used.astype(np.int16), "TIME": readout.time}
-        for name, plane in planes.items():
-            card = headers.companion_header(setting, name, geometry, readout)
-            extensions.append(ImageHDU(plane, card, name=name, ver=extver))
-    for (name, ver), table in setting.template.tables.items():
-        if (ver + 1) // 2 in readouts:  # tables 1, 2 are x, y of chip 1, and so on
-            card = setting.template.headers[name, ver].copy()
-            extensions.append(ImageHDU(table, card, name=name, ver=ver))
-    for extension in extensions:
-        extension.header.set("INHERIT", True, "inherit the primary header", after="GCOUNT")
-    primary = PrimaryHDU(header=headers.primary_header(setting, len(extensions)))
-    return HDUList([primary, *extensions])
+def _expose(now: Scene, setting: Setting, seed: int, options: Options) -> SimulatedExposure:
+    """Make every chip of the sky as it is now, and put the files together."""
+    made = {ver: simulate_chip(now, setting, ver, seed, options) for ver in setting.windows}
+    truths = {ver: truth for ver, (truth, _) in made.items()}
+    readouts = {ver: readout for ver, (_, readout) in made.items()}
+    return SimulatedExposure(
+        science_file(setting, truths, readouts), setting, options, now, truths,
+        quality_file(setting, truths, readouts) if setting.detector.separate_dq else None,
+    )  # fmt: skip

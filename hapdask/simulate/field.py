@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,34 +22,20 @@ from hapdask.simulate.names import make_rootname
 from hapdask.simulate.pointing import Pointing, PointingError
 from hapdask.simulate.readout import Options
 from hapdask.simulate.scene import Scene
-from hapdask.simulate.truth import chip_rows, write_cosmic_rays, write_pointings, write_sources
+from hapdask.simulate.setups import Setup
+from hapdask.simulate.truth import (
+    chip_rows,
+    write_cosmic_rays,
+    write_drawn,
+    write_pointings,
+    write_sources,
+)
 
 log = logging.getLogger(__name__)
 
 _OVERHEAD = 120.0  # s between exposures
 _RADIUS = 0.045  # degrees: covers WFC at any roll and dither
 _N_STARS, _N_GALAXIES = 1500, 400
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """Exposures of one filter in a visit.
-
-    Parameters
-    ----------
-    instrument, detector, filter_name : str
-        For example ``"WFC3", "UVIS", "F606W"``.
-    exptime : float
-        Seconds of each exposure.
-    dithers : tuple of tuple of float
-        POSTARG of each exposure, arcsec.
-    """
-
-    instrument: str
-    detector: str
-    filter_name: str
-    exptime: float
-    dithers: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +92,23 @@ class SimulatedField:
     Parameters
     ----------
     exposures : tuple of Path
-        FLC and FLT files, in order of time.
+        FLC, FLT and C0M files, in order of time (a C1M stands beside its C0M).
     cosmic_rays : tuple of Path
         Truth masks of each, ``<rootname>_crtruth.npz`` with arrays ``sci1``, ``sci2``: bool,
         shape (ny, nx), True where a particle left a charge.
+    drawn : tuple of Path
+        Sources of each, ``<rootname>_truth.ecsv``: where they fall on which chip, where they
+        were on the sky then, and how bright they were recorded.
     sources : Path
-        ``truth.ecsv``: the scene, with electrons / s per filter.
+        ``truth.ecsv``: the scene, with electrons / s per filter at nominal sensitivity.
     pointings : Path
-        ``truth_exposures.ecsv``: true and header WCS of every chip, errors, sky.
+        ``truth_exposures.ecsv``: of every chip, true and header WCS, errors, sky, sensitivity,
+        PSF, pedestals.
     """
 
     exposures: tuple[Path, ...]
     cosmic_rays: tuple[Path, ...]
+    drawn: tuple[Path, ...]
     sources: Path
     pointings: Path
 
@@ -144,6 +136,13 @@ class _Job:
     seed: int
 
 
+class _Done(NamedTuple):
+    path: Path
+    mask: Path
+    drawn: Path
+    rows: list[dict[str, object]]
+
+
 def simulate_field(
     outdir: str | os.PathLike[str],
     ra: float,
@@ -154,6 +153,7 @@ def simulate_field(
     scene: Scene | None = None,
     options: Options | None = None,
     scatter: PointingScatter | None = None,
+    proper_motion: float = 0.0,
     program: str = "sim",
     workers: int = 1,
     progress: Callable[[int, int, Path], None] | None = None,
@@ -176,6 +176,8 @@ def simulate_field(
         What is simulated; default everything.
     scatter : PointingScatter, optional
         Errors of the headers' WCSs; by default those left by a good alignment.
+    proper_motion : float
+        Rms of the proper motions of the random scene's stars on each axis, mas / yr.
     program : str
         Three letters or digits, as in the rootnames.
     workers : int
@@ -196,23 +198,21 @@ def simulate_field(
         raise ParameterError(f"workers={workers} must be 1 or more")
     jobs = list(_schedule(ra, dec, seed, visits, scatter or PointingScatter(), program))
     if scene is None:
-        scene = Scene.random(ra, dec, _RADIUS, _N_STARS, _N_GALAXIES, seed)
+        scene = Scene.random(ra, dec, _RADIUS, _N_STARS, _N_GALAXIES, seed, proper_motion)
     folder = Path(outdir)
     folder.mkdir(parents=True, exist_ok=True)
 
-    files, masks, rows = [], [], []
+    done: list[_Done] = []
     with ThreadPoolExecutor(workers) as pool:
-        made = pool.map(lambda job: _make(folder, scene, job, options), jobs)
-        for done, (path, mask, chips) in enumerate(made, start=1):
-            files.append(path)
-            masks.append(mask)
-            rows += chips
+        for made in pool.map(lambda job: _make(folder, scene, job, options), jobs):
+            done.append(made)
             if progress is not None:
-                progress(done, len(jobs), path)
-    bands = dict.fromkeys(job.passband for job in jobs)  # each once, in order
-    sources = write_sources(folder / "truth.ecsv", scene, bands)
+                progress(len(done), len(jobs), made.path)
+    sources = write_sources(folder / "truth.ecsv", scene, [job.passband for job in jobs])
+    rows = [row for made in done for row in made.rows]
     pointings = write_pointings(folder / "truth_exposures.ecsv", rows)
-    return SimulatedField(tuple(files), tuple(masks), sources, pointings)
+    files, masks, drawn, _ = zip(*done, strict=True) if done else ((), (), (), ())
+    return SimulatedField(files, masks, drawn, sources, pointings)
 
 
 def _schedule(
@@ -236,6 +236,7 @@ def _schedule(
         for setup in visit.setups:
             detector = get_detector(setup.instrument, setup.detector)
             band = get_passband(detector, setup.filter_name)
+            setup.mode.check(detector)
             for dither in setup.dithers:
                 number += 1
                 jitter = (*rng.normal(0.0, scatter.exposure, 2), 0.0)
@@ -246,15 +247,14 @@ def _schedule(
                 start = start + TimeDelta(setup.exptime + _OVERHEAD, format="sec")
 
 
-def _make(
-    folder: Path, scene: Scene, job: _Job, options: Options | None
-) -> tuple[Path, Path, list[dict[str, object]]]:
+def _make(folder: Path, scene: Scene, job: _Job, options: Options | None) -> _Done:
     setup = job.setup
     exposure = simulate_exposure(
         scene, setup.instrument, setup.detector, setup.filter_name, job.pointing, setup.exptime,
-        seed=job.seed, options=options, rootname=job.rootname,
+        seed=job.seed, options=options, rootname=job.rootname, mode=setup.mode,
     )  # fmt: skip
     path = exposure.write(folder)
     mask = write_cosmic_rays(folder / f"{job.rootname}_crtruth.npz", exposure)
+    drawn = write_drawn(folder / f"{job.rootname}_truth.ecsv", exposure)
     log.info("simulated %s", path)
-    return path, mask, list(chip_rows(exposure))
+    return _Done(path, mask, drawn, list(chip_rows(exposure)))

@@ -8,93 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hapdask.simulate.detectors import Detector, Passband
 from hapdask.simulate.geometry import ChipGeometry
-from hapdask.simulate.pointing import Attitude, Pointing
 from hapdask.simulate.readout import Readout
-from hapdask.simulate.templates import Template
+from hapdask.simulate.setting import Setting
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 Value = str | int | float | bool
 
-_SECONDS_PER_DAY = 86400.0
 _FIT_RMS = 3.0  # mas: RMS_RA and RMS_DEC that an aligned header claims
-_ACS_SECOND_WHEEL = ("F435W", "F814W")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What names an exposure.
-
-    Parameters
-    ----------
-    rootname : str
-        ``ipppssoot``, lower case.
-    filename : str
-        Without folder.
-    target : str
-        TARGNAME.
-    proposal : int
-        PROPOSID.
-    """
-
-    rootname: str
-    filename: str
-    target: str
-    proposal: int
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """How an exposure was taken, shared by all its headers.
-
-    Parameters
-    ----------
-    identity : Identity
-        Names.
-    template, detector, passband, pointing : Template, Detector, Passband, Pointing
-        What was used.
-    attitude : Attitude
-        The header's (not the true) attitude.
-    exptime : float
-        Seconds.
-    """
-
-    identity: Identity
-    template: Template
-    detector: Detector
-    passband: Passband
-    pointing: Pointing
-    attitude: Attitude
-    exptime: float
-
-    @property
-    def expstart(self) -> float:
-        """MJD of the start."""
-        from astropy.time import Time
-
-        return float(Time(self.pointing.date, scale="utc").mjd)
-
-    @property
-    def expend(self) -> float:
-        """MJD of the end."""
-        return self.expstart + self.exptime / _SECONDS_PER_DAY
-
-    @property
-    def wcsname(self) -> str:
-        """WCSNAME of the header's WCS."""
-        name = str(self.template.headers["SCI", 1]["WCSNAME"])
-        return f"{name}-FIT_SVM_GAIAeDR3" if self.pointing.aligned else name
-
-
-def primary_header(setting: Setting, n_extensions: int) -> Header:
+def primary_header(setting: Setting, n_extensions: int, filename: str) -> Header:
     """Make the primary header.
 
     Parameters
@@ -103,34 +33,40 @@ def primary_header(setting: Setting, n_extensions: int) -> Header:
         How the exposure was taken.
     n_extensions : int
         For NEXTEND.
+    filename : str
+        Of the file, without folder.
 
     Returns
     -------
     astropy.io.fits.Header
     """
-    from astropy.time import Time
-
     header = setting.template.headers["PRIMARY", 1].copy()
     identity, pointing = setting.identity, setting.pointing
-    date, _, clock = Time(setting.expstart, format="mjd", precision=0).isot.partition("T")
+    date, clock = _clock(setting)
     _set(header, {
         "ORIGIN": "hapdask.simulate", "DATE": date, "NEXTEND": n_extensions,
-        "FILENAME": identity.filename, "ROOTNAME": identity.rootname,
+        "FILENAME": filename, "ROOTNAME": identity.rootname,
         "TARGNAME": identity.target, "RA_TARG": pointing.ra, "DEC_TARG": pointing.dec,
         "PROPOSID": identity.proposal, "LINENUM": f"{identity.rootname[4:6]}.001",
         "PR_INV_L": "Simulated", "PR_INV_F": "", "PR_INV_M": "",
         "PRIMESI": setting.detector.instrument, "OBSTYPE": "IMAGING", "FGSLOCK": "FINE",
-        "MTFLAG": "", "REFFRAME": "ICRS", "SUBARRAY": False,
+        "MTFLAG": "", "REFFRAME": "ICRS", **_mode_cards(setting),
         "DATE-OBS": date, "TIME-OBS": clock, "EXPSTART": setting.expstart,
         "EXPEND": setting.expend, "EXPTIME": setting.exptime, "EXPFLAG": "NORMAL",
         "PA_V3": setting.attitude.pa_v3,
         "POSTARG1": pointing.dither[0], "POSTARG2": pointing.dither[1],
         "ASN_ID": "NONE", "ASN_TAB": "NONE", "ASN_MTYP": "",
     })  # fmt: skip
+    if filename == identity.companion:
+        _set(header, {"FILETYPE": "SDQ"})
     if setting.detector.suffix == "flc":
         _set(header, {"PCTECORR": "COMPLETE"})
-    _set(header, _filter_cards(setting.passband))
-    _update(header, {"DARKTIME": setting.exptime, **_photometry(setting, chip=None)})
+    _set(header, _filter_cards(setting))
+    band, first = setting.passband, next(iter(setting.windows))
+    _update(header, {
+        "DARKTIME": setting.exptime, "UEXPODUR": round(setting.exptime),
+        "CENTRWV": band.photplam, "BANDWID": band.photbw, **_photometry(setting, first, ""),
+    })  # fmt: skip
     for name in ("DISTNAME", "SIPNAME"):
         _, _, model = str(header[name]).partition("_")
         header[name] = f"{identity.rootname}_{model}"
@@ -157,13 +93,13 @@ def science_header(setting: Setting, geometry: ChipGeometry, readout: Readout) -
     """
     header = setting.template.headers["SCI", geometry.extver].copy()
     _common(header, setting)
-    chip = int(header.get("CCDCHIP", 1))
     _update(header, {
-        **_photometry(setting, chip),
+        **_photometry(setting, geometry.extver, _chip(header)),
+        "BUNIT": setting.detector.bunit,
         "SAMPTIME": setting.exptime, "ROUTTIME": setting.expend, "MEANDARK": readout.dark,
     })  # fmt: skip
     _set(header, {
-        "BUNIT": setting.detector.bunit, **_tangent_cards(geometry), "RADESYS": "ICRS",
+        **_tangent_cards(geometry), "RADESYS": "ICRS",
         "WCSNAME": setting.wcsname, "WCSTYPE": "undistorted not aligned",
         "S_REGION": _s_region(geometry),
     })  # fmt: skip
@@ -188,7 +124,7 @@ def companion_header(
     setting : Setting
         How the exposure was taken.
     extname : str
-        ``"ERR"``, ``"DQ"``, ``"SAMP"`` or ``"TIME"``.
+        ``"ERR"``, ``"DQ"``, ``"SDQ"``, ``"SAMP"`` or ``"TIME"``.
     geometry : ChipGeometry
         The header's map of this chip.
     readout : Readout
@@ -206,18 +142,36 @@ def companion_header(
         "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg",
         **_tangent_cards(geometry), "RADESYS": "ICRS", "WCSNAME": setting.wcsname,
     })  # fmt: skip
+    if extname == "SDQ":
+        _update(header, _photometry(setting, geometry.extver, _chip(header)))
     if extname == "ERR":
         _set(header, {"BUNIT": setting.detector.bunit})
         _update(header, _statistics(readout.err, readout, science, ratios=False))
     return header
 
 
+def _chip(header: Header) -> int:
+    """Read the number of the chip, by whichever name the instrument has for it."""
+    return int(header.get("CCDCHIP", header.get("DETECTOR", 1)))
+
+
+def _clock(setting: Setting) -> tuple[str, str]:
+    """DATE-OBS and TIME-OBS."""
+    from astropy.time import Time
+
+    date, _, clock = Time(setting.expstart, format="mjd", precision=0).isot.partition("T")
+    return date, clock
+
+
 def _common(header: Header, setting: Setting) -> None:
     """Cards that any extension may have."""
     ra, dec = setting.attitude.aperture
+    date, clock = _clock(setting)
     _update(header, {
         "ORIGIN": "hapdask.simulate", "DATE": setting.pointing.date[:10],
         "ROOTNAME": setting.identity.rootname, "EXPNAME": setting.identity.rootname,
+        "DATE-OBS": date, "TIME-OBS": clock, "EXPSTART": setting.expstart,
+        "EXPEND": setting.expend, "EXPTIME": setting.exptime,
         "RA_APER": ra, "DEC_APER": dec, "PA_APER": setting.attitude.pa_aperture,
     })  # fmt: skip
 
@@ -232,27 +186,39 @@ def _tangent_cards(geometry: ChipGeometry) -> dict[str, Value]:
     return cards
 
 
-def _filter_cards(passband: Passband) -> dict[str, Value]:
-    if passband.instrument != "ACS":
-        return {"FILTER": passband.filter}
-    if passband.filter in _ACS_SECOND_WHEEL:
-        return {"FILTER1": "CLEAR1L", "FILTER2": passband.filter}
-    return {"FILTER1": passband.filter, "FILTER2": "CLEAR2L"}
+def _filter_cards(setting: Setting) -> dict[str, Value]:
+    name, wheels = setting.passband.filter, setting.detector.wheels
+    at = next((i for i, (_, _, own) in enumerate(wheels) if name in own), 0)
+    return {key: name if i == at else clear for i, (key, clear, _) in enumerate(wheels)}
 
 
-def _photometry(setting: Setting, chip: int | None) -> dict[str, Value]:
-    """Photometric cards; those of one chip, or of the whole for the primary header."""
-    band, day = setting.passband, f"MJD#{setting.expstart:.4f}"
-    mode = {
-        "IR": f"WFC3 IR {band.filter}",
-        "UVIS": f"WFC3 UVIS{chip or ''} {band.filter} {day}",
-        "WFC": f"ACS WFC1 {band.filter} {day}",  # the same for both chips
-    }[band.detector]
+def _mode_cards(setting: Setting) -> dict[str, Value]:
+    """Cards of the primary header that tell how the detector was read."""
+    cards: dict[str, Value] = {"SUBARRAY": setting.mode.subarray is not None}
+    known = setting.template.headers["PRIMARY", 1]
+    commanded = setting.mode.commanded(setting.detector)
+    given = setting.mode.gain_of(setting.detector, 1)
+    if given and "READNSE" in known:  # STIS tells the calibrated figures, WFPC2 the setting alone
+        cards |= {"ATODGAIN": given[0], "READNSE": given[1], "CCDGAIN": commanded}
+    elif given and "ATODGAIN" in known:
+        cards["ATODGAIN"] = float(commanded)
+    if setting.mode.subarray is not None:
+        cards["CCDAMP"] = "".join(setting.amplifiers(1))
+    return cards
+
+
+def _photometry(setting: Setting, ver: int, chip: int | str) -> dict[str, Value]:
+    """Photometric cards of an extension; `chip` is empty for the primary header."""
+    band, photflam = setting.passband, setting.photflam(ver)
+    mode = setting.detector.photmode.format(
+        chip=chip, filter=band.filter, gain=setting.mode.commanded(setting.detector),
+        day=f"MJD#{setting.expstart:.4f}",
+    )  # fmt: skip
     ratio = float(setting.template.headers["PRIMARY", 1].get("PHTRATIO", 1.0))
     return {
-        "PHOTMODE": mode, "PHOTFLAM": band.photflam, "PHOTFNU": band.photfnu,
-        "PHOTPLAM": band.photplam, "PHOTBW": band.photbw, "PHOTZPT": -21.1,
-        "PHTFLAM1": band.photflam, "PHTFLAM2": band.photflam * ratio,
+        "PHOTMODE": mode, "PHOTFLAM": photflam,
+        "PHOTFNU": band.photfnu * (photflam / band.photflam), "PHOTPLAM": band.photplam,
+        "PHOTBW": band.photbw, "PHOTZPT": -21.1, "PHTFLAM1": photflam, "PHTFLAM2": photflam * ratio,
     }  # fmt: skip
 
 
@@ -265,9 +231,11 @@ def _statistics(
         return {"NGOODPIX": 0}
     values = data[good]
     cards: dict[str, Value] = {
-        "NGOODPIX": int(values.size), "GOODMIN": float(values.min()),
+        "NGOODPIX": int(values.size), "GPIXELS": int(values.size), "GOODMIN": float(values.min()),
         "GOODMAX": float(values.max()), "GOODMEAN": float(values.mean(dtype=np.float64)),
+        "DATAMIN": float(data.min()), "DATAMAX": float(data.max()),
     }  # fmt: skip
+    cards["DATAMEAN"] = cards["GOODMEAN"]
     if ratios:
         snr = values / readout.err[good]
         cards |= {

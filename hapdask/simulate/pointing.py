@@ -23,6 +23,7 @@ from hapdask.simulate.templates import Template
 
 FloatArray = npt.NDArray[np.float64]
 ARCSEC = math.radians(1.0 / 3600.0)
+_OF_CHIP = {"RA_APER": "CRVAL1", "DEC_APER": "CRVAL2", "PA_APER": "ORIENTAT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,8 @@ def attitude(template: Template, pointing: Pointing, *, truth: bool) -> Attitude
     old = _template_attitude(template)
     old_aperture = _aperture(template)
     # the point of the aperture that must hold the target
-    held = _offset(old_aperture, float(template.headers["SCI", 1]["PA_APER"]), pointing.dither)
+    pa_aperture = _aperture_angle(template)
+    held = _offset(old_aperture, pa_aperture, pointing.dither)
     old_axes = _axes_at(held, old[:, 2])
     new_axes = _spin(triad(pointing.ra, pointing.dec), pointing.roll)
     rotation = new_axes @ old_axes.T
@@ -190,7 +192,7 @@ def attitude(template: Template, pointing: Pointing, *, truth: bool) -> Attitude
         ver: _frame_of(template.headers["SCI", ver]).rotated(rotation) for ver in template.chips
     }
     aperture = position(rotation @ old_aperture)
-    y_axis = _tangent(old_aperture, float(template.headers["SCI", 1]["PA_APER"]))
+    y_axis = _tangent(old_aperture, pa_aperture)
     v = rotation @ old
     return Attitude(
         frames=frames,
@@ -217,7 +219,17 @@ def _frame_of(header: Mapping[str, float]) -> TangentFrame:
 
 def _aperture(template: Template) -> FloatArray:
     header = template.headers["SCI", 1]
-    return direction(float(header["RA_APER"]), float(header["DEC_APER"]))
+    return direction(*(float(header[_told(header, key)]) for key in ("RA_APER", "DEC_APER")))
+
+
+def _aperture_angle(template: Template) -> float:
+    header = template.headers["SCI", 1]
+    return float(header[_told(header, "PA_APER")])
+
+
+def _told(header: Mapping[str, float], key: str) -> str:
+    """Name of a card about the aperture; WFPC2 has none, so its aperture is the first chip's."""
+    return key if key in header else _OF_CHIP[key]
 
 
 def _template_attitude(template: Template) -> FloatArray:

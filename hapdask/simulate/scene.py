@@ -7,7 +7,7 @@ drawn is in ``psf`` and ``galaxies``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,10 @@ _PROFILES = (STAR, EXPONENTIAL, DE_VAUCOULEURS)
 
 #: `mag` is at the first wavelength; `color` is mag(first) - mag(second). Angstrom.
 _REFERENCE, _SECOND = 5500.0, 8000.0
+
+#: Julian year at which `ra` and `dec` hold.
+EPOCH = 2016.0
+_MAS = math.radians(1.0 / 3.6e6)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Scene:
         Minor over major axis; 1 for stars.
     position_angle : ndarray of float64, shape (n,)
         Of the major axis, degrees east of north.
+    pm_ra, pm_dec : ndarray of float64, shape (n,)
+        Proper motion, mas / yr: along RA on the sky (with the factor cos dec) and along Dec;
+        positions are those of `EPOCH`. Zero when left out.
 
     Raises
     ------
@@ -65,8 +72,13 @@ class Scene:
     radius: FloatArray
     axis_ratio: FloatArray
     position_angle: FloatArray
+    pm_ra: FloatArray = field(default_factory=lambda: np.zeros(0))
+    pm_dec: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
+        for name in ("pm_ra", "pm_dec"):
+            if np.size(getattr(self, name)) == 0:
+                object.__setattr__(self, name, np.zeros(len(self)))
         if {np.shape(column) for column in vars(self).values()} != {(len(self),)}:
             raise ParameterError("a scene needs one-dimensional arrays of the same length")
         numbers = np.stack([v for k, v in vars(self).items() if k != "profile"])
@@ -94,24 +106,27 @@ class Scene:
         dec: npt.ArrayLike,
         mag: npt.ArrayLike,
         color: npt.ArrayLike = 0.0,
+        pm_ra: npt.ArrayLike = 0.0,
+        pm_dec: npt.ArrayLike = 0.0,
     ) -> Scene:
         """Make a scene of stars alone.
 
         Parameters
         ----------
-        ra, dec, mag, color : array_like
+        ra, dec, mag, color, pm_ra, pm_dec : array_like
             As the attributes; scalars are repeated.
 
         Returns
         -------
         Scene
         """
-        columns = np.broadcast_arrays(*(np.asarray(v, float) for v in (ra, dec, mag, color)))
-        ra_, dec_, mag_, color_ = (np.atleast_1d(column).copy() for column in columns)
+        given = (ra, dec, mag, color, pm_ra, pm_dec)
+        columns = np.broadcast_arrays(*(np.asarray(v, float) for v in given))
+        ra_, dec_, mag_, color_, east, north = (np.atleast_1d(v).copy() for v in columns)
         size = ra_.size
         return cls(
             ra_, dec_, mag_, color_, np.full(size, STAR), np.zeros(size), np.ones(size),
-            np.zeros(size),
+            np.zeros(size), east, north,
         )  # fmt: skip
 
     @classmethod
@@ -155,6 +170,7 @@ class Scene:
         n_stars: int,
         n_galaxies: int,
         seed: int,
+        proper_motion: float = 0.0,
     ) -> Scene:
         """Make a random field: counts rise with magnitude, galaxies shrink with it.
 
@@ -168,6 +184,8 @@ class Scene:
             How many of each.
         seed : int
             Same seed, same field.
+        proper_motion : float
+            Rms of the stars' proper motions on each axis, mas / yr; changes nothing else.
 
         Returns
         -------
@@ -176,7 +194,11 @@ class Scene:
         rng = np.random.default_rng([seed, 0x5CE7E])
         star_ra, star_dec = _scatter(rng, ra, dec, radius, n_stars)
         star_mag = _magnitudes(rng, 17.0, 27.0, 0.20, n_stars)
-        stars = cls.stars(star_ra, star_dec, star_mag, rng.normal(0.35, 0.25, n_stars))
+        moving = np.random.default_rng([seed, 0x5CE7E, 1])
+        stars = cls.stars(
+            star_ra, star_dec, star_mag, rng.normal(0.35, 0.25, n_stars),
+            *moving.normal(0.0, proper_motion, (2, n_stars)),
+        )  # fmt: skip
         gal_ra, gal_dec = _scatter(rng, ra, dec, radius, n_galaxies)
         mag = _magnitudes(rng, 19.5, 26.5, 0.30, n_galaxies)
         size = 0.45 * 10.0 ** (-0.13 * (mag - 22.0)) * rng.lognormal(0.0, 0.3, n_galaxies)
@@ -197,6 +219,44 @@ class Scene:
         """Join the sources of both scenes, in order."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
         return Scene(*(np.concatenate(pair) for pair in pairs))
+
+    def at(self, year: float) -> Scene:
+        """Move every source by its proper motion.
+
+        Parameters
+        ----------
+        year : float
+            Julian year, for example 2020.5.
+
+        Returns
+        -------
+        Scene
+            The same sources, where they are then; itself where nothing moves.
+
+        Notes
+        -----
+        Each source goes along its great circle at constant speed, poles included; there is no
+        parallax and no radial motion.
+        """
+        moving = np.flatnonzero((self.pm_ra != 0.0) | (self.pm_dec != 0.0))
+        if moving.size == 0 or year == EPOCH:
+            return self
+        pm_ra, pm_dec = self.pm_ra[moving], self.pm_dec[moving]
+        a, d, none = (
+            np.radians(self.ra[moving]),
+            np.radians(self.dec[moving]),
+            np.zeros(moving.size),
+        )
+        point = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
+        east = np.stack([-np.sin(a), np.cos(a), none])
+        north = np.stack([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)])
+        speed = np.hypot(pm_ra, pm_dec)
+        angle = speed * _MAS * (year - EPOCH)
+        x, y, z = np.cos(angle) * point + np.sin(angle) * (east * pm_ra + north * pm_dec) / speed
+        ra, dec = self.ra.copy(), self.dec.copy()
+        ra[moving] = np.degrees(np.arctan2(y, x)) % 360.0
+        dec[moving] = np.degrees(np.arctan2(z, np.hypot(x, y)))
+        return replace(self, ra=ra, dec=dec)
 
     def rates(self, passband: Passband) -> FloatArray:
         """Electrons per second of each source in a filter.
@@ -219,7 +279,7 @@ class Scene:
         from astropy.table import Table
 
         units = {"ra": "deg", "dec": "deg", "mag": "mag", "color": "mag", "radius": "arcsec",
-                 "position_angle": "deg"}  # fmt: skip
+                 "position_angle": "deg", "pm_ra": "mas / yr", "pm_dec": "mas / yr"}  # fmt: skip
         table = Table({"id": np.arange(1, len(self) + 1), **vars(self)})
         for name, unit in units.items():
             table[name].unit = unit

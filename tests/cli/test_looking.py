@@ -30,7 +30,7 @@ class TestInfo:
     def test_a_folder(self, hapdask, small_field, tmp_path):
         hapdask(
             "mosaic", small_field.ir[0], "--center", small_field.ra, small_field.dec,
-            "--size", "3", "--name", "spot", "-o", tmp_path, "--no-png",
+            "--size", "3", "--name", "spot", "-o", tmp_path, "--no-pictures",
         )  # fmt: skip
         run = hapdask("info", tmp_path)
         assert run.code == 0

@@ -34,16 +34,25 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
     }
 
 
+def products(folder: Path) -> dict[Path, int]:
+    """When every file but the report of the last run was written."""
+    paths = [p for p in folder.rglob("*") if p.is_file() and p.stem != "report"]
+    return {p: p.stat().st_mtime_ns for p in paths}
+
+
 def test_layers_files_and_pictures_are_made(hapdask, small_field, where, out):
     run = hapdask("mosaic", *small_field.all, *where, "-o", out)
     assert run.code == 0
     assert "3 exposures: 2 wfc3_ir_f160w, 1 wfc3_uvis_f606w" in run.err
     names = {
         "field_wfc3_ir_f160w_all_drz.fits",
-        "field_wfc3_ir_f160w_all_drz.png",
+        "field_wfc3_ir_f160w_all_drz.jpg",
+        "field_wfc3_ir_f160w_all_drz_thumb.jpg",
         "field_wfc3_uvis_f606w_all_drc.fits",
-        "field_wfc3_uvis_f606w_all_drc.png",
-        "field_total_f606w-f160w_drc.png",
+        "field_wfc3_uvis_f606w_all_drc.jpg",
+        "field_wfc3_uvis_f606w_all_drc_thumb.jpg",
+        "field_total_f606w-f160w_drc.jpg",
+        "field_total_f606w-f160w_drc_thumb.jpg",
     }
     assert {p.name for p in (out / "field").iterdir() if p.name[0] != "."} == names
     told = [line.split()[0] for line in run.out.splitlines() if line.startswith("  ")]
@@ -52,7 +61,7 @@ def test_layers_files_and_pictures_are_made(hapdask, small_field, where, out):
     }
     ds = open_mosaic(out / "custom/field/wfc3_ir_f160w")
     with fits.open(out / "field/field_wfc3_ir_f160w_all_drz.fits") as hdus:
-        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SCI", "WHT", "ERR"]
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SCI", "WHT", "ERR", "NEXP", "HDRTAB"]
         np.testing.assert_array_equal(hdus["SCI"].data, ds.sci.values)
         assert hdus["SCI"].data.shape == (120, 120)
         assert hdus[0].header["NUMEXP"] == 2
@@ -61,33 +70,45 @@ def test_layers_files_and_pictures_are_made(hapdask, small_field, where, out):
 def test_a_rerun_writes_nothing(hapdask, small_field, where, out):
     command = ("mosaic", *small_field.all, *where, "-o", out, "--json")
     first = hapdask(*command)
-    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    before = products(out)
     again = hapdask(*command)
     assert (first.code, again.code) == (0, 0)
     assert all(layer["made"] == layer["tiles"] for layer in first.json["layers"])
     assert all(layer["kept"] == layer["tiles"] for layer in again.json["layers"])
-    assert [file["written"] for file in again.json["files"]] == [False] * 5
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+    assert [file["written"] for file in again.json["files"]] == [False] * 8
+    assert products(out) == before
     assert "all up to date" in again.err
 
 
 def test_only_what_changed_is_exported_again(hapdask, small_field, where, out):
     ir = small_field.ir
     hapdask("mosaic", ir[0], small_field.uvis, *where, "-o", out)
-    (out / "field/field_wfc3_uvis_f606w_all_drc.png").unlink()
+    (out / "field/field_wfc3_uvis_f606w_all_drc.jpg").unlink()
     run = hapdask("mosaic", *small_field.all, *where, "-o", out, "--json")
     written = {Path(file["path"]).name: file["written"] for file in run.json["files"]}
     assert written == {
         "field_wfc3_uvis_f606w_all_drc.fits": False,
-        "field_wfc3_uvis_f606w_all_drc.png": True,  # it was gone
+        "field_wfc3_uvis_f606w_all_drc.jpg": True,  # it was gone
+        "field_wfc3_uvis_f606w_all_drc_thumb.jpg": False,
         "field_wfc3_ir_f160w_all_drz.fits": True,  # it has one more exposure
-        "field_wfc3_ir_f160w_all_drz.png": True,
-        "field_total_f606w-f160w_drc.png": True,
+        "field_wfc3_ir_f160w_all_drz.jpg": True,
+        "field_wfc3_ir_f160w_all_drz_thumb.jpg": True,
+        "field_total_f606w-f160w_drc.jpg": True,
+        "field_total_f606w-f160w_drc_thumb.jpg": True,
     }
 
 
 def test_processes_give_the_bytes_of_threads(hapdask, small_field, where, tmp_path):
-    common = ("mosaic", *small_field.ir, *where, "--tile", 64, "--no-fits", "--no-png")
+    common = (
+        "mosaic",
+        *small_field.ir,
+        *where,
+        "--tile",
+        64,
+        "--no-fits",
+        "--no-pictures",
+        "--no-report",
+    )
     threads = hapdask(*common, "-o", tmp_path / "a", "--threads", 3)
     processes = hapdask(*common, "-o", tmp_path / "b", "--workers", 1)
     assert (threads.code, processes.code) == (0, 0)
@@ -97,13 +118,17 @@ def test_processes_give_the_bytes_of_threads(hapdask, small_field, where, tmp_pa
 
 
 def test_options_of_the_output(hapdask, small_field, where, out):
-    run = hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-png", "--ctx")
+    run = hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-pictures", "--context")
     assert run.code == 0
     (path,) = [p for p in (out / "field").iterdir() if p.name[0] != "."]
     with fits.open(path) as hdus:
-        assert [hdu.name for hdu in hdus] == ["PRIMARY", "SCI", "WHT", "ERR", "CTX"]
+        assert [hdu.name for hdu in hdus] == [
+            "PRIMARY", "SCI", "WHT", "CTX", "ERR", "NEXP", "HDRTAB",
+        ]  # fmt: skip
         assert set(np.unique(hdus["CTX"].data)) <= {0, 1}
-    run = hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-fits", "--no-png", "--json")
+    run = hapdask(
+        "mosaic", small_field.ir[0], *where, "-o", out, "--no-fits", "--no-pictures", "--json"
+    )
     assert run.json["files"] == []
 
 
@@ -111,7 +136,7 @@ def test_parameters_reach_the_header(hapdask, small_field, where, out, tmp_path)
     toml = tmp_path / "mine.toml"
     toml.write_text('sky = "none"\n[WFC3.IR]\ngood_bits = 512\n')
     run = hapdask(
-        "mosaic", small_field.ir[0], *where, "-o", out, "--no-png", "--parameters", toml,
+        "mosaic", small_field.ir[0], *where, "-o", out, "--no-pictures", "--parameters", toml,
         "--weight", "err", "--set", "pixfrac=0.7",
     )  # fmt: skip
     assert run.code == 0
@@ -124,10 +149,10 @@ def test_parameters_reach_the_header(hapdask, small_field, where, out, tmp_path)
 
 
 def test_the_grid_of_another_image(hapdask, small_field, where, out):
-    hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-png")
+    hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-pictures")
     image = out / "field/field_wfc3_ir_f160w_all_drz.fits"
     run = hapdask(
-        "mosaic", small_field.uvis, "--like", image, "--name", "same", "-o", out, "--no-png"
+        "mosaic", small_field.uvis, "--like", image, "--name", "same", "-o", out, "--no-pictures"
     )
     assert run.code == 0
     other = fits.getheader(out / "same/same_wfc3_uvis_f606w_all_drc.fits", "SCI")
@@ -214,7 +239,7 @@ class TestBadInput:
             assert reason in left_out.pop(name)
             assert name in run.err
         assert not left_out
-        assert len([file for file in run.json["files"] if file["written"]]) == 2
+        assert len([file for file in run.json["files"] if file["written"]]) == 3
 
     def test_strict_makes_nothing_of_them(self, hapdask, bad, small_field, where, out):
         run = hapdask(
@@ -237,7 +262,7 @@ def test_the_same_exposure_twice(hapdask, small_field, where, out, tmp_path):
     other = tmp_path / "again"
     other.mkdir()
     copy = shutil.copy(small_field.ir[0], other)
-    run = hapdask("mosaic", small_field.ir[0], copy, *where, "-o", out, "--no-png")
+    run = hapdask("mosaic", small_field.ir[0], copy, *where, "-o", out, "--no-pictures")
     assert run.code == 3
     assert "duplicate" in run.err
 
@@ -245,7 +270,7 @@ def test_the_same_exposure_twice(hapdask, small_field, where, out, tmp_path):
 def test_an_flt_beside_its_flc_is_not_missed(hapdask, small_field, where, out, tmp_path):
     twin = tmp_path / "itst0102q_flt.fits"
     os.link(small_field.uvis, twin)
-    run = hapdask("mosaic", small_field.uvis, twin, *where, "-o", out, "--no-png")
+    run = hapdask("mosaic", small_field.uvis, twin, *where, "-o", out, "--no-pictures")
     assert run.code == 0
     assert "left out" not in run.err
 
@@ -258,7 +283,7 @@ def test_an_exposure_that_is_elsewhere(hapdask, small_field, out, tmp_path):
         options=Options.noise_free(0.5), rootname="itst0901q",
     ).write(tmp_path)  # fmt: skip
     center = ("--center", small_field.ra, small_field.dec, "--size", "5")
-    both = hapdask("mosaic", small_field.ir[0], far, *center, "-o", out, "--no-png")
+    both = hapdask("mosaic", small_field.ir[0], far, *center, "-o", out, "--no-pictures")
     assert both.code == 3
     assert f"{far}: it does not touch the frame" in both.err
     alone = hapdask("mosaic", far, "--cell", "p1889x11y11", "-o", tmp_path / "other")
@@ -290,7 +315,7 @@ def test_a_place_that_cannot_be_written(hapdask, small_field, where, tmp_path):
 
 
 def test_another_tile_than_the_stores(hapdask, small_field, where, out):
-    hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-fits", "--no-png")
+    hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--no-fits", "--no-pictures")
     run = hapdask("mosaic", small_field.ir[0], *where, "-o", out, "--tile", 64)
     assert run.code == 1
     assert "tile" in run.err

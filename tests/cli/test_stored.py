@@ -20,7 +20,7 @@ def store(small_field, tmp_path_factory):
     code = main(
         ["mosaic", *small_field.all, "--center", str(small_field.ra), str(small_field.dec),
          "--size", "12", "--pixel-scale", "0.1", "--name", "field", "-o", str(out),
-         "--no-fits", "--no-png"]
+         "--no-fits", "--no-pictures"]
     )  # fmt: skip
     assert code == 0
     return out
@@ -29,7 +29,7 @@ def store(small_field, tmp_path_factory):
 class TestExport:
     def test_formats(self, hapdask, store, tmp_path):
         run = hapdask(
-            "export", store, "-o", tmp_path, "--format", "fits", "--format", "zarr", "--ctx"
+            "export", store, "-o", tmp_path, "--format", "fits", "--format", "zarr", "--context"
         )
         assert run.code == 0
         assert sorted(p.name for p in (tmp_path / "field").iterdir() if p.name[0] != ".") == [
@@ -42,6 +42,22 @@ class TestExport:
             np.testing.assert_array_equal(hdus["ERR"].data, ds.err.values)
         again = hapdask("export", store, "-o", tmp_path, "--format", "zarr", "--json")
         assert [file["written"] for file in again.json["files"]] == [False, False]
+
+    def test_separate_files(self, hapdask, store, tmp_path):
+        layer = store / "custom/field/wfc3_ir_f160w"
+        command = ("export", layer, "-o", tmp_path, "--separate", "--context", "--json")
+        (file,) = hapdask(*command).json["files"]
+        stem = "field_wfc3_ir_f160w_all_drz"
+        assert file["path"].endswith(f"{stem}_sci.fits")
+        names = {p.name for p in (tmp_path / "field").glob("*.fits")}
+        assert names == {f"{stem}_{k}.fits" for k in ("sci", "wht", "ctx", "err", "nexp")}
+        assert [f["written"] for f in hapdask(*command).json["files"]] == [False]
+        # one file of them is gone, so all are written again
+        (tmp_path / f"field/{stem}_wht.fits").unlink()
+        assert [f["written"] for f in hapdask(*command).json["files"]] == [True]
+        run = hapdask("export", layer, "-o", tmp_path / "b", "--no-context", "--json")
+        with fits.open(run.json["files"][0]["path"]) as hdus:
+            assert "CTX" not in hdus
 
     def test_one_layer_and_an_exported_zarr(self, hapdask, store, tmp_path):
         layer = store / "custom/field/wfc3_ir_f160w"
@@ -65,7 +81,7 @@ class TestExport:
 
 
 class TestCutout:
-    @pytest.mark.parametrize("suffix", ["fits", "zarr", "png"])
+    @pytest.mark.parametrize("suffix", ["fits", "zarr", "png", "jpg"])
     def test_forms(self, hapdask, store, small_field, tmp_path, suffix):
         path = tmp_path / f"cut.{suffix}"
         command = (
@@ -121,14 +137,36 @@ def test_simulate(hapdask, brief, tmp_path):
     assert row["status"] == "accepted"
 
 
+def test_simulate_setups_and_effects(hapdask, tmp_path):
+    setups = ("--setup", "acs/sbc/f150lp:30", "--setup", "wfpc2/pc/f555w:30:bin=2:gain=15")
+    effects = ("--drift", "0.01", "--spikes", "--bleeding", "--proper-motion", "5", "--focus", "3")
+    dates = ("--date", "2002-01-01", "--date", "2004-01-01")
+    run = hapdask(
+        "simulate", "--size", "small", *setups, *effects, *dates, "-o", tmp_path, "--json"
+    )  # fmt: skip
+    assert run.code == 0
+    names = [Path(path).name for path in run.json["exposures"]]
+    assert names == [f"{r}_{s}.fits" for v in (1, 2) for r, s in
+                     ((f"jsim0{v}01q", "flt"), (f"usim0{v}02q", "c0m"))]  # fmt: skip
+    assert (tmp_path / "usim0102q_c1m.fits").exists()
+    assert len(run.json["drawn"]) == 4
+    wrong = hapdask("simulate", "--setup", "wfpc2/pc/f555w:gain=8", "-o", tmp_path / "none")
+    assert wrong.code == 2
+    assert "has 7, 15" in wrong.err
+    assert hapdask("simulate", "--date", "2002-01-01", "-o", tmp_path / "none").code == 2
+    assert not (tmp_path / "none").exists()
+
+
 def test_demo_says_what_it_made(hapdask, monkeypatch, tmp_path):
-    from hapdask.recipes.batch import Report
+    from hapdask.observe.exposure import Exposures
+    from hapdask.recipes.batch import Batch, Report, Request
 
     seen = {}
 
     def fake(out, **options):
         seen.update(options, out=out)
-        return Report((), (), (), {"simulate": 1.0})
+        batch = Batch(Request(out=out), (), (), {}, Exposures((), ()))
+        return Report((), (), (), {"simulate": 1.0}, batch)
 
     monkeypatch.setattr("hapdask.recipes.demo.demo", fake)
     run = hapdask("demo", "-o", tmp_path, "--size", "small", "--threads", 2)
@@ -136,3 +174,5 @@ def test_demo_says_what_it_made(hapdask, monkeypatch, tmp_path):
     assert seen["out"] == tmp_path
     assert (seen["size"], seen["threads"]) == ("small", 2)
     assert "time: 1.0 s" in run.out
+    assert f"report: {tmp_path / 'report.html'}" in run.out
+    assert (tmp_path / "report.html").is_file()

@@ -102,6 +102,12 @@ def test_every_preset_sets_every_parameter(preset, place, n):
         ("compat", ("WFC3", "UVIS"), 9, 80, 1.0),
         ("compat", ("WFC3", "IR"), 1, 65535, 1.0),
         ("compat", ("WFC3", "IR"), 2, 528, 1.0),
+        ("compat", ("ACS", "HRC"), 1, 65535, 1.0),
+        ("compat", ("ACS", "HRC"), 9, 80, 1.0),
+        ("compat", ("ACS", "SBC"), 1, 65535, 1.0),
+        ("compat", ("ACS", "SBC"), 2, 528, 1.0),
+        ("compat", ("WFPC2", "PC"), 1, 65535, 1.0),
+        ("compat", ("WFPC2", "PC"), 4, 2 + 8 + 1024, 1.0),
         # and of its SVM tables
         ("compat-svm", ("ACS", "WFC"), 1, 65535, 1.0),
         ("compat-svm", ("ACS", "WFC"), 5, 336, 1.0),
@@ -110,6 +116,14 @@ def test_every_preset_sets_every_parameter(preset, place, n):
         ("compat-svm", ("WFC3", "UVIS"), 6, 336, 0.8),
         ("compat-svm", ("WFC3", "IR"), 1, 528, 1.0),
         ("compat-svm", ("WFC3", "IR"), 4, 528, 1.0),
+        ("compat-svm", ("ACS", "HRC"), 1, 65535, 1.0),
+        ("compat-svm", ("ACS", "HRC"), 2, 64, 1.0),
+        ("compat-svm", ("ACS", "HRC"), 6, 64, 0.8),
+        ("compat-svm", ("ACS", "SBC"), 1, 65535, 1.0),
+        ("compat-svm", ("WFPC2", "PC"), 1, 65533, 1.0),
+        ("compat-svm", ("WFPC2", "PC"), 2, 61437, 1.0),
+        ("compat-svm", ("WFPC2", "PC"), 3, 1024, 1.0),
+        ("compat-svm", ("WFPC2", "PC"), 7, 1024, 1.0),
     ],
 )
 def test_compat_has_upstreams_bits(preset, place, n, good, pixfrac):
@@ -117,6 +131,17 @@ def test_compat_has_upstreams_bits(preset, place, n, good, pixfrac):
     assert (p.good_bits, p.pixfrac) == (good, pixfrac)
     assert (p.doubtful_bits, p.flux_scaling) == (0, False)
     assert p.sky == ("none" if n == 1 else "measure")
+
+
+def test_the_sky_of_sbc_is_kept_in_upstreams_visits():
+    p = load_parameters("ACS", "SBC", 4, preset="compat-svm").parameters
+    assert (p.good_bits, p.sky) == (0, "none")
+
+
+@pytest.mark.parametrize("preset", ["compat", "compat-svm"])
+@pytest.mark.parametrize("place", [("STIS", "CCD"), ("STIS", "FUV-MAMA"), ("NICMOS", "NIC2")])
+def test_detectors_without_hap_products_have_astrodrizzles_default(preset, place):
+    assert load_parameters(*place, 3, preset=preset).parameters.good_bits == 0
 
 
 @pytest.mark.parametrize("place", DETECTORS)

@@ -77,7 +77,7 @@ def _weight(parameters, exposure, gain, value, err, flags):
 
 def _add(classes, exposure, chip, frame, parameters, polygons):
     ny, nx = chip.shape
-    sci, err, dq = read_chip_rows(exposure, chip, 0, ny)
+    sci, err, dq, masked = read_chip_rows(exposure, chip, 0, ny)
     gain = chip.flux_factor * (frame.pixel_scale / chip.idcscale) ** 2
     if exposure.unit == "electron":
         gain /= exposure.exptime
@@ -90,7 +90,7 @@ def _add(classes, exposure, chip, frame, parameters, polygons):
         weight, doubt = _weight(
             parameters, exposure, gain, float(sci[at]), variance, 0 if dq is None else int(dq[at])
         )
-        if weight == 0.0:
+        if weight == 0.0 or (masked is not None and masked[at]):
             continue
         drop = [(float(cx[at]), float(cy[at])) for cx, cy in corners]
         if parameters.pixfrac < 1.0:

@@ -97,6 +97,25 @@ def test_any_size_of_tiles(plans, frame, whole, tile):
     same(sink.assembled(frame), whole)
 
 
+@pytest.mark.parametrize("kernel", ["turbo", "point", "gaussian", "lanczos2", "lanczos3"])
+def test_any_kernel(medium, frame, kernel):
+    """Every plane of every kernel: tiles of 512 against one; what has inputs has a weight."""
+    parameters = replace(PARAMETERS, kernel=kernel, pixfrac=0.9)
+    expected = drizzle_tile(medium, frame, parameters)
+    planes = dict(expected.planes())
+    plan = make_plan(medium, frame, Layer.of(medium[0]), parameters, tile=512)
+    sink = Memory()
+    build.run(plan, sink, threads=2)
+    same(sink.assembled(frame), planes)
+    used = planes["nexp"] > 0
+    assert np.array_equal(used, planes["wht"] > 0)
+    assert np.array_equal(used, planes["ctx"] != 0)
+    for name in ("sci", "epoch", "epoch_min"):
+        assert np.array_equal(used, np.isfinite(planes[name])), name
+    assert used.mean() > 0.5
+    assert (planes["quality"][~used] == 0).all()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_any_order_and_number_of_threads(plans, frame, whole, threads):
     plan = plans(512, whole_tiles=True)

@@ -60,6 +60,9 @@ def test_receipts(plan):
         assert set(np.unique(planes["ctx"]).tolist()) - {0} <= set(receipt["palette"])
         assert receipt["statistics"]["covered"] == (planes["nexp"] > 0).sum()
         assert receipt["statistics"]["max_nexp"] == planes["nexp"].max()
+        numbers, pixels = np.unique(planes["nexp"][planes["nexp"] > 0], return_counts=True)
+        depth = np.stack([numbers, pixels], axis=-1).tolist()
+        assert receipt["statistics"]["depth"] == depth
         covered = planes["wht"] > 0
         mean = planes["wht"][covered].mean(dtype=float)
         assert receipt["statistics"]["mean_wht"] == pytest.approx(mean)

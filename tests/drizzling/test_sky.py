@@ -9,6 +9,8 @@ import pytest
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.sky import measure_sky, set_sky
 from hapdask.errors import InputError
+from hapdask.observe.masks import write_mask
+from hapdask.observe.pixels import read_chip_rows
 
 LEVELS = (52.0, 47.0)
 
@@ -72,3 +74,15 @@ def test_a_chip_without_a_clean_pixel(expose, fields, caplog):
 def test_pixels_that_cannot_be_read(record):
     with pytest.raises(InputError):
         set_sky(replace(record, url=record.url + ".gone"), DrizzleParameters())
+
+
+def test_pixels_without_light_do_not_enter_and_masks_do_not_matter(record, tmp_path):
+    chip = record.chips[0]
+    plain = measure_sky(record, chip, DrizzleParameters())
+    mask = write_mask(tmp_path / "m.npy", np.ones(chip.shape), "user")
+    assert measure_sky(record, replace(chip, masks=(mask,)), DrizzleParameters()) == plain
+    rows = read_chip_rows(record, chip, 50, 150)
+    part = measure_sky(record, replace(chip, window=(100, 300, 50, 150)), DrizzleParameters())
+    use = (rows.dq[:, 100:300] == 0) & np.isfinite(rows.sci[:, 100:300])
+    assert part == pytest.approx(np.median(rows.sci[:, 100:300][use]), abs=0.15)
+    assert part != plain

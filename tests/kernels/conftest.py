@@ -10,11 +10,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 from astropy.io import fits
+from dropping import as_chip, window_of
 
+from hapdask.kernels.drizzle import Drop
 from hapdask.observe.distortion import Distortion
 from hapdask.simulate import Options, Pointing, Scene, simulate_exposure
+from hapdask.sky.frame import Frame
 
 #: Name -> instrument, detector, filter.
 DETECTORS = {
@@ -83,3 +87,20 @@ def polygons() -> ModuleType:
     sys.modules["polygons"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def strip(headers_at: Simulate) -> tuple[Any, ...]:
+    """Rows of a UVIS chip with all its distortion: 2 million pixels, noise and holes."""
+    distortion = headers_at("uvis", Pointing(150.1, 2.2, 31.0)).distortion(1)
+    shape = (512, distortion.shape[1])
+    rng = np.random.default_rng(1)
+    sci = rng.normal(50.0, 45.0, shape).astype(np.float32)
+    weight = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    weight[rng.random(shape) < 0.02] = 0.0
+    # The C library guesses the outer corners of border pixels.
+    weight[[0, -1]] = weight[:, [0, -1]] = 0.0
+    frame = Frame.from_center(*distortion.crval, 0.04, (10_000, 10_000))
+    chain = distortion.chain_to(frame.crval, frame.crpix, frame.cd)
+    origin, size = window_of(chain, shape, Drop("square", 1.0, 1.0))
+    return chain, as_chip(sci, weight, gain=1.25), origin, size

@@ -2,54 +2,15 @@
 
 import numpy as np
 import pytest
+from dropping import as_chip, by_c, mean, shifted, window_of
+from dropping import square as drizzle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hapdask.kernels import mapping, square, sums
+from hapdask.kernels.blocks import blocks_reaching, chip_reach
+from hapdask.kernels.drizzle import Drop
 from hapdask.simulate import Pointing
 from hapdask.sky.frame import Frame
-
-BORDER = 4
-
-
-def as_chip(sci, weight, doubt=None, err=None, offset=0.0, gain=1.0):
-    sci, weight = (np.ascontiguousarray(a, dtype=np.float32) for a in (sci, weight))
-    if doubt is None:
-        doubt = np.zeros(sci.shape, np.uint16)
-    if err is None:
-        err = np.zeros((0, 0), np.float32)
-    return square.ChipPixels(0, sci, err, weight, doubt, offset, gain)
-
-
-def drizzle(chain, pixels, pixfrac, shape, origin=(0, 0)):
-    """Sums (ny, nx, 2 or 4), reserve's sums and flags of one chip on a window of the root grid."""
-    every_plane = bool(pixels.err.size)
-    chip_shape = pixels.sci.shape
-    reach = square.chip_reach(chain, chip_shape)
-    y0, x0 = origin
-    blocks = square.blocks_reaching(reach, y0, y0 + shape[0], x0, x0 + shape[1])
-    geometry = square.make_geometry(chain, chip_shape, pixfrac, reach, blocks)
-    padded = (shape[0] + 2 * BORDER, shape[1] + 2 * BORDER)
-    clean = sums.make_layer(padded, every_plane=every_plane)
-    reserve = sums.make_reserve(padded, every_plane=every_plane)
-    start = (y0 - BORDER, x0 - BORDER)
-    reserve = square.drizzle_chip(geometry, blocks, pixels, pixfrac, start, clean, reserve)
-    inner = slice(BORDER, -BORDER), slice(BORDER, -BORDER)
-    slot = reserve.slot[inner]
-    return clean.sums[inner], reserve.sums[slot], reserve.flags[slot]
-
-
-def shifted(dx, dy, matrix=((1.0, 0.0), (0.0, 1.0))):
-    """Chain of a chip without distortion, moved and turned."""
-    homography = np.eye(3)
-    homography[:2, :2], homography[:2, 2] = matrix, (dx, dy)
-    none = (None, None, None, None)
-    return mapping.make_chain(homography, (0.0, 0.0), np.zeros((1, 1)), np.zeros((1, 1)), none)
-
-
-def mean(accumulated):
-    with np.errstate(invalid="ignore"):
-        return accumulated[..., 0] / accumulated[..., 1]
 
 
 def test_known_pixels_of_a_shift_by_one_and_a_half():
@@ -73,50 +34,11 @@ def test_known_pixels_of_a_shift_along_one_axis():
     assert np.abs(image - expected[2:60, 5:50]).max() < 1e-5
 
 
-@pytest.fixture(scope="module")
-def strip(headers_at):
-    """Rows of a UVIS chip with all its distortion: 2 million pixels, noise and holes."""
-    distortion = headers_at("uvis", Pointing(150.1, 2.2, 31.0)).distortion(1)
-    shape = (512, distortion.shape[1])
-    rng = np.random.default_rng(1)
-    sci = rng.normal(50.0, 45.0, shape).astype(np.float32)
-    weight = rng.uniform(0.5, 1.5, shape).astype(np.float32)
-    weight[rng.random(shape) < 0.02] = 0.0
-    # The C library guesses the outer corners of border pixels.
-    weight[[0, -1]] = weight[:, [0, -1]] = 0.0
-    frame = Frame.from_center(*distortion.crval, 0.04, (10_000, 10_000))
-    chain = distortion.chain_to(frame.crval, frame.crpix, frame.cd)
-    bounds = square.chip_reach(chain, shape).bounds
-    origin = int(bounds[..., 2].min()), int(bounds[..., 0].min())
-    size = int(bounds[..., 3].max()) - origin[0], int(bounds[..., 1].max()) - origin[1]
-    return chain, as_chip(sci, weight, gain=1.25), origin, size
-
-
-def by_c(chain, pixels, pixfrac, origin, shape):
-    """Output, weight and context by the C library, given the exact map as its pixmap."""
-    from drizzle import cdrizzle
-
-    ny, nx = pixels.sci.shape
-    y, x = np.mgrid[:ny, :nx].astype(np.float64).reshape(2, -1)
-    out = np.empty((2, x.size))
-    mapping.map_points(chain, x, y, out[0], out[1])
-    pixmap = np.ascontiguousarray(np.moveaxis(out.reshape(2, ny, nx), 0, -1) - origin[::-1])
-    image, weight = (np.zeros(shape, np.float32) for _ in range(2))
-    context = np.zeros(shape, np.int32)
-    cdrizzle.tdriz(
-        input=pixels.sci, weights=pixels.weight, pixmap=pixmap, output=image, counts=weight,
-        context=context, uniqid=1, xmin=0, xmax=nx - 1, ymin=0, ymax=ny - 1, iscale=pixels.gain,
-        pscale_ratio=1.0, pixfrac=pixfrac, kernel="square", in_units="cps", expscale=1.0,
-        wtscale=1.0, fillstr="0",
-    )  # fmt: skip
-    return image, weight, context
-
-
 @pytest.mark.parametrize("pixfrac", [1.0, 0.8, 0.5])
 def test_agreement_with_the_c_library(strip, pixfrac):
     chain, pixels, origin, shape = strip
     ours, _, _ = drizzle(chain, pixels, pixfrac, shape, origin)
-    image, weight, context = by_c(chain, pixels, pixfrac, origin, shape)
+    image, weight, context = by_c(chain, pixels, Drop("square", pixfrac, 1.0), origin, shape)
     assert np.mean((ours[..., 1] > 0.0) != (context > 0)) < 1e-6
     deep = weight > 0.01
     relative = np.abs(ours[..., 1][deep] / weight[deep] - 1.0)
@@ -153,9 +75,7 @@ def test_any_chip_is_conserved_at_any_place(angle, scale, parity, pixfrac, seed)
     pixels = as_chip(rng.normal(5, 3, shape), rng.uniform(0, 2, shape), offset=1.5, gain=0.3)
     pixels.sci[pixels.weight < 0.1] = np.nan  # weight 0 leaves a pixel out, whatever its value
     pixels.weight[pixels.weight < 0.1] = 0.0
-    bounds = square.chip_reach(chain, shape).bounds
-    origin = int(bounds[..., 2].min()), int(bounds[..., 0].min())
-    size = int(bounds[..., 3].max()) - origin[0], int(bounds[..., 1].max()) - origin[1]
+    origin, size = window_of(chain, shape, Drop("square", 1.0, 1.0))
     ours, _, _ = drizzle(chain, pixels, pixfrac, size, origin)
     weight = pixels.weight.astype(float)
     assert ours[..., 1].sum() == pytest.approx(weight.sum(), rel=3e-6, abs=1e-12)
@@ -225,5 +145,19 @@ def test_blocks_behind_the_tangent_plane_reach_nothing(headers_at):
     distortion = headers_at("uvis", Pointing(150.1, 2.2, 31.0)).distortion(1)
     frame = Frame.from_center(330.0, -2.0, 0.04, (100, 100))
     chain = distortion.chain_to(frame.crval, frame.crpix, frame.cd)
-    reach = square.chip_reach(chain, distortion.shape)
-    assert not square.blocks_reaching(reach, -500, 500, -500, 500).size
+    reach = chip_reach(chain, distortion.shape)
+    assert not blocks_reaching(reach, -500, 500, -500, 500).size
+
+
+def test_only_blocks_near_a_window_reach_it():
+    """A turned block fills little of the box around it; what lies in the rest is not asked for."""
+    shape = (64, 256)
+    c, s = np.cos(0.8), np.sin(0.8)
+    reach = chip_reach(shifted(500.0, 500.0, ((c, -s), (s, c))), shape)
+    x0, x1, y0, y1 = reach.bounds[0, 0]
+    for y, x in ((y0, x0), (y1 - 10, x1 - 10), (y0, x1 - 10), (y1 - 10, x0)):
+        corner = blocks_reaching(reach, y, y + 10, x, x + 10)
+        inverse = np.array([[c, s], [-s, c]]) @ (np.array([x, y]) + 4.5 - 500.0)
+        away = max(-inverse[0], inverse[0] - 256, -inverse[1], inverse[1] - 64)
+        assert bool(corner.size) == (away < 13.0), away
+    assert blocks_reaching(reach, 600, 601, 560, 561).size

@@ -148,6 +148,14 @@ def _set(header: fits.Header, cards: Mapping[str, Any]) -> None:
             header[key] = value
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("HAPDASK_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Maker:
     return Maker(tmp_path)

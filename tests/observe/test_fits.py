@@ -188,7 +188,7 @@ def test_what_is_no_file(tmp_path, name):
         scan(str(tmp_path / name))
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/a.fits", "ftp://host/a.fits", "http://h/a::b"])
+@pytest.mark.parametrize("url", ["gs://bucket/a.fits", "ftp://host/a.fits", "http://h/a::b"])
 def test_other_kinds_of_address_are_refused(url):
     with pytest.raises(InputError, match="cannot be read"):
         scan(url)

@@ -1,6 +1,7 @@
 """Reading over HTTP by byte range, from servers that can and servers that cannot."""
 
 import re
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from hapdask.errors import InputError
-from hapdask.observe import source
+from hapdask.observe import remote
 from hapdask.observe.exposure import open_exposures
 from hapdask.observe.fits import scan
 from hapdask.observe.masks import read_mask_rows, write_mask
@@ -27,6 +28,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body):
         server = self.server
+        if server.resets > 0:
+            server.resets -= 1
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1] + [0] * 7))
+            self.connection.close()  # without lingering: a reset
+            return
         path = server.directory / self.path.lstrip("/")
         if not path.is_file():
             self.send_error(404)
@@ -64,6 +70,7 @@ def serve(directory):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.directory = directory
     server.ranges, server.accept, server.failures, server.sent = True, None, 0, 0
+    server.resets = 0
     server.etag, server.sized = '"v1"', True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -83,7 +90,7 @@ def web(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr(source, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(remote, "PAUSES", (0.0, 0.0))
 
 
 def test_a_remote_exposure_is_the_local_one(make, web):
@@ -163,6 +170,28 @@ def test_a_lasting_failure_is_an_error(make, web):
     server.failures = 100
     with pytest.raises(InputError, match="503"):
         scan(f"{base}/{path.name}")
+
+
+def test_a_server_that_resets_now_and_then(make, web):
+    server, base = web
+    path = make(tables=False)
+    server.resets = 2
+    (record,) = open_exposures(f"{base}/{path.name}", strict=True)
+    server.resets = 2
+    read_chip_rows(record, record.chips[0], 0, 10)
+
+
+def test_a_server_that_always_resets_loses_only_its_own(make, web):
+    server, base = web
+    path = make(tables=False)
+    (record,) = open_exposures(f"{base}/{path.name}")
+    server.resets = 10**6
+    exposures = open_exposures([f"{base}/{path.name}", make("ia0a02aaq")])
+    assert [e.name for e in exposures] == ["ia0a02aaq"]
+    assert "check the address and the network" in exposures.verdicts[0][1].reason
+    with pytest.raises(InputError) as caught:
+        read_chip_rows(record, record.chips[0], 0, 10)
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize("address", ["/none_flc.fits", None])

@@ -1,6 +1,7 @@
-"""Pixels by rows: what astropy reads, with masks merged, and nothing from a changed file."""
+"""Pixels by rows: what astropy reads, masks apart, and nothing from a changed file."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,13 +22,14 @@ def test_rows_are_those_of_the_file(make, detector, row0, row1):
     (exposure,) = open_exposures(path)
     with fits.open(path) as truth:
         for chip in exposure.chips:
-            sci, err, dq = read_chip_rows(exposure, chip, row0, row1)
+            sci, err, dq, masked = read_chip_rows(exposure, chip, row0, row1)
             rows = slice(max(row0, 0), row1)
             np.testing.assert_array_equal(sci, truth["SCI", chip.extver].data[rows])
             np.testing.assert_array_equal(err, truth["ERR", chip.extver].data[rows])
             np.testing.assert_array_equal(
                 dq, truth["DQ", chip.extver].data[rows].astype(np.int16).view(np.uint16)
             )
+            assert masked is None
             assert [a.dtype for a in (sci, err, dq)] == [np.float32, np.float32, np.uint16]
             assert all(a.dtype.isnative and a.flags.writeable for a in (sci, err, dq))
 
@@ -61,7 +63,7 @@ def test_bad_values_are_handed_on_as_they_are(make):
         hdus["ERR", 1].data[3, 4] = -1.0
 
     (exposure,) = open_exposures(make(change=change))
-    sci, err, _ = read_chip_rows(exposure, exposure.chips[0], 3, 4)
+    sci, err, _, _ = read_chip_rows(exposure, exposure.chips[0], 3, 4)
     assert np.isnan(sci[0, 4])
     assert err[0, 4] == -1.0
 
@@ -77,32 +79,59 @@ def test_a_constant_array_needs_no_pixels(make):
     assert not dq.any()
 
 
-def test_masks_set_the_cosmic_ray_bit(make, tmp_path):
+def test_masks_stay_apart_from_the_flags(make, tmp_path):
     (exposure,) = open_exposures(make())
-    plain = read_chip_rows(exposure, exposure.chips[1], 60, 100)[2]
+    plain = read_chip_rows(exposure, exposure.chips[1], 60, 100)
     bad = np.zeros((130, 96), bool)
     bad[70:80, 5:9] = True
     more = np.zeros((130, 96), bool)
     more[99] = True
     for name, array in (("user", bad), ("trail", more)):
         exposure = exposure.with_mask(2, write_mask(tmp_path / f"{name}.npy", array, name))
-    dq = read_chip_rows(exposure, exposure.chips[1], 60, 100)[2]
-    np.testing.assert_array_equal(dq, plain | np.where((bad | more)[60:100], 4096, 0))
-    other = read_chip_rows(exposure, exposure.chips[0], 60, 100)[2]
-    assert not np.array_equal(other & 4096, dq & 4096)
+    rows = read_chip_rows(exposure, exposure.chips[1], 60, 100)
+    np.testing.assert_array_equal(rows.dq, plain.dq)
+    np.testing.assert_array_equal(rows.masked, (bad | more)[60:100])
+    assert read_chip_rows(exposure, exposure.chips[0], 60, 100).masked is None
 
 
-def test_masks_alone_make_a_dq(make, tmp_path):
+def test_masks_need_no_dq(make, tmp_path):
     (exposure,) = open_exposures(make())
     mask = write_mask(tmp_path / "m.npy", np.ones((130, 96)), "user")
-    chip = replace(exposure.chips[0], dq=None, masks=(mask,))
-    assert (read_chip_rows(exposure, chip, 3, 6)[2] == 4096).all()
+    rows = read_chip_rows(exposure, replace(exposure.chips[0], dq=None, masks=(mask,)), 3, 6)
+    assert rows.dq is None
+    assert rows.masked.all()
+
+
+def in_companion(exposure, path):
+    """The exposure's DQ, read from another file that is a copy of its own."""
+    status = os.stat(path)
+    identity = replace(exposure.identity, size=status.st_size, stamp=str(status.st_mtime_ns))
+    chip = exposure.chips[0]
+    return replace(chip, dq=replace(chip.dq, url=str(path), identity=identity))
+
+
+def test_flags_of_a_companion_file(make, tmp_path):
+    (exposure,) = open_exposures(make())
+    path = tmp_path / "companion.fits"
+    shutil.copy(exposure.url, path)
+    chip = in_companion(exposure, path)
+    with fits.open(path, mode="update") as other:
+        other["DQ", 1].data[...] = 33
+    with pytest.raises(InputError, match="changed") as caught:
+        read_chip_rows(exposure, chip, 5, 9)
+    assert caught.value.path == str(path)
+    rows = read_chip_rows(exposure, in_companion(exposure, path), 5, 9)
+    assert (rows.dq == 33).all()
+    np.testing.assert_array_equal(rows.sci, read_chip_rows(exposure, exposure.chips[0], 5, 9).sci)
+    os.remove(path)
+    with pytest.raises(InputError, match="cannot be opened"):
+        read_chip_rows(exposure, chip, 5, 9)
 
 
 def test_a_chip_without_err_or_dq(make):
     (exposure,) = open_exposures(make())
     chip = replace(exposure.chips[0], err=None, dq=None)
-    _, err, dq = read_chip_rows(exposure, chip, 0, 3)
+    _, err, dq, _ = read_chip_rows(exposure, chip, 0, 3)
     assert err is None
     assert dq is None
 

@@ -42,7 +42,7 @@ def test_keywords_that_are_absent_accuse_nobody():
         ("QUALITY", "tdf-down"),
         ("FILTER", "G280"),
         ("FILTER", "PR200L"),
-        ("FILTER", "FQ508N"),
+        ("FILTER", "FQ999N"),
         ("FILTER", "FR505N"),
         ("FILTER", "BLOCK"),
     ],
@@ -52,6 +52,43 @@ def test_every_rule_rejects(keyword, value):
     assert verdict.status == "rejected"
     assert verdict.keyword == keyword
     assert verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("label", "cards", "status"),
+    [
+        ("WFC3/UVIS", {"FILTER": "FQ508N"}, "warning"),
+        ("WFC3/IR", {"FILTER": "G141"}, "rejected"),
+        ("ACS/WFC", {"FILTER1": "G800L", "FILTER2": "CLEAR2L"}, "rejected"),
+        ("ACS/WFC", {"FILTER1": "F606W", "FILTER2": "POL60V"}, "warning"),
+        ("ACS/HRC", {"FILTER1": "PR200L", "FILTER2": "CLEAR2S"}, "rejected"),
+        ("ACS/SBC", {"FILTER1": "PR130L"}, "rejected"),
+        ("WFPC2/PC", {"FILTNAM1": "FR680P15"}, "rejected"),
+        ("WFPC2/PC", {"FILTNAM1": "F606W", "FILTNAM2": "POLQN18"}, "warning"),
+        ("WFPC2/PC", {"FILTNAM1": "FQUVN33"}, "rejected"),
+        ("WFPC2/PC", {"FILTNAM1": "F606W", "TARGNAME": "DARK-CLOUD"}, "accepted"),
+        ("WFPC2/PC", {"FILTNAM1": "F606W", "IMAGETYP": "DARK"}, "rejected"),
+        ("WFPC2/PC", {"FILTNAM1": "F606W", "IMAGETYP": "EXT", "MTFLAG": True}, "rejected"),
+        ("STIS/CCD", {"APERTURE": "50CCD", "OPT_ELEM": "G750L"}, "rejected"),
+        ("STIS/CCD", {"APERTURE": "50CCD", "OPT_ELEM": "MIRVIS"}, "accepted"),
+        ("NICMOS/NIC3", {"FILTER": "G096"}, "rejected"),
+        ("NICMOS/NIC2", {"FILTER": "POL0L"}, "warning"),
+        ("NICMOS/NIC1", {"FILTER": "F110W", "TARGNAME": "FLAT"}, "rejected"),
+    ],
+)
+def test_rules_of_each_instrument(label, cards, status):
+    first, second = label.split("/")
+    verdict = judge({"EXPTIME": 100.0, **cards}, INSTRUMENTS[first, second])
+    assert verdict.status == status
+    assert bool(verdict.reason) == (status != "accepted")
+
+
+def test_warnings_of_several_rules_add_up():
+    cards = {"EXPTIME": 1.0, "FILTER1": "F606W", "FILTER2": "POL0V", "FGSLOCK": "GYROS"}
+    verdict = judge(cards, WFC)
+    assert verdict.status == "warning"
+    assert "polariser" in verdict.reason
+    assert "fine lock" in verdict.reason
 
 
 def test_an_absent_exposure_time_is_rejected():

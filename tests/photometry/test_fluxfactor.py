@@ -1,6 +1,7 @@
 """Flux factors: one photometric system per layer, fixed, whatever is added later."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,12 @@ import pytest
 from hapdask.errors import ParameterError
 from hapdask.observe.distortion import Distortion
 from hapdask.observe.record import ChipRecord, ExposureRecord, FileIdentity
-from hapdask.photometry.fluxfactor import apply_flux_factors, layer_photflams, packaged_photflam
+from hapdask.photometry.fluxfactor import (
+    apply_flux_factors,
+    apply_gain_factors,
+    layer_photflams,
+    packaged_photflam,
+)
 
 
 def exposure(name, photflams, filter_name="f475w"):
@@ -114,3 +120,39 @@ def test_impossible_figures_are_refused(bad):
 def test_applying_twice_is_applying_once():
     once = apply_flux_factors([exposure("a", [2e-19, 2.1e-19])])
     assert apply_flux_factors(once) == once
+
+
+def in_counts(name, gains, photflams, start=55000.0):
+    record = exposure(name, photflams, "f999w")
+    chips = tuple(replace(c, gain=g) for c, g in zip(record.chips, gains, strict=True))
+    return replace(record, unit="count", expstart=start, chips=chips)
+
+
+def test_gains_bring_counts_together_where_no_photflam_is():
+    """To the gain of the last chip of the last exposure, in time and not in order of the list."""
+    late = in_counts("b", [14.0, 13.95], [0.0, 0.0], start=56000.0)
+    early = in_counts("a", [7.0, 6.9], [0.0, 0.0])
+    for records in ([late, early], [early, late]):
+        scaled = {r.name: r for r in apply_flux_factors(records)}
+        found = factors([scaled["a"], scaled["b"]])
+        np.testing.assert_allclose(found, [[7 / 13.95, 6.9 / 13.95], [14 / 13.95, 1]], atol=1e-9)
+        assert all("by gain alone" in r.verdict.reason for r in scaled.values())
+        assert factors(apply_gain_factors(records)) == factors(scaled[r.name] for r in records)
+
+
+def test_a_figure_per_count_needs_no_gain():
+    """PHOTFLAM doubles with the gain, and counts halve."""
+    one, two = in_counts("a", [7.0], [3.4e-18]), in_counts("b", [14.0], [6.8e-18])
+    scaled = apply_flux_factors([one, two], {"wfc3_uvis_f999w": 3.4e-18})
+    assert factors(scaled) == [[1.0], [2.0]]
+
+
+def test_electrons_have_no_gain_left():
+    records = [exposure("a", [2e-19, 2.1e-19]), exposure("b", [2.2e-19])]
+    assert factors(apply_gain_factors(records)) == [[1.0, 1.0], [1.0]]
+
+
+def test_packaged_figures_are_fluxes():
+    for layer, value in packaged_photflam().items():
+        assert 1e-21 < value < 1e-16, layer
+        assert layer.count("_") == 2

@@ -11,13 +11,13 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapdask.drizzling.palette import Palette, input_code
 from hapdask.errors import StoreError
 from hapdask.products.blocks import blocks_of
 from hapdask.products.checksum import add_words, encode
-from hapdask.products.context import ContextBits
+from hapdask.products.context import ContextBits, keys_of_planes
 from hapdask.products.coverage import Coverage, reduce_blocks, slice_cells
 from hapdask.products.fits_cards import Card, render
-from hapdask.products.header_rules import RULES, Rule, combine
 from hapdask.products.outline import outline_polygons, polygon_area, simplify
 from hapdask.products.trimming import common_box, footprint_box
 from hapdask.sky.footprint import Footprint
@@ -101,35 +101,6 @@ def test_room_is_kept_and_long_strings_are_announced():
     assert len(render([Card("A", 1, "")], 4)) == 4 * 2880
     header = header_of([Card("A", 1, ""), Card("LONG", "word " * 40, "")])
     assert list(header)[:3] == ["A", "LONGSTRN", "LONG"]
-
-
-# Rules
-
-
-def test_rules_combine_as_they_say():
-    rows = [{"A": 1.5, "B": "x"}, {"B": "y", "C": None}, {"A": 2.5, "B": "x", "D": "z"}]
-    expected = {
-        "first": ("A", 1.5),
-        "last": ("A", 2.5),
-        "min": ("A", 1.5),
-        "max": ("A", 2.5),
-        "sum": ("A", 4.0),
-        "mean": ("A", 2.0),
-        "joined": ("B", "x; y"),
-        "multi": ("B", "MULTIPLE"),
-    }
-    for function, (source, value) in expected.items():
-        (card,) = combine([Rule("OUT", source, function, "")], rows)
-        assert card == ("OUT", value, "")
-    assert combine([Rule("OUT", "C", "first", ""), Rule("OUT", "X", "sum", "")], rows) == []
-    assert combine([Rule("OUT", "D", "multi", "")], rows) == [("OUT", "z", "")]
-
-
-def test_every_rule_has_a_function_and_a_keyword_of_fits():
-    for rules in RULES.values():
-        for rule in rules:
-            assert len(rule.target) <= 8
-            combine([rule], [{rule.source: 1.0}])
 
 
 # Figures
@@ -248,18 +219,42 @@ def test_simplifying_keeps_within_tolerance():
 
 def test_context_bits_and_their_limits():
     chips = [(f"e{n}", v) for n in range(20) for v in (1, 2)]
-    palette = {11: [("e0", 1)], 2**64 - 1: [("e15", 2), ("e16", 1), ("e19", 2)]}
-    bits = ContextBits(palette, chips, "x.fits")
+    sets = {11: [("e0", 1)], 2**64 - 1: [("e15", 2), ("e16", 1), ("e19", 2)]}
+    palette, bits = Palette.from_mapping(sets), ContextBits(chips, "x.fits")
     keys = np.array([[0, 11], [2**64 - 1, 11]], dtype=np.uint64)
-    planes = bits.planes_of(keys)
+    planes = bits.planes_of(keys, palette)
     assert planes.dtype == np.int32
     assert planes[0].tolist() == [[0, 1], [-(2**31), 1]]  # bit 31 is the sign
     assert planes[1].tolist() == [[0, 0], [1 | 1 << 7, 0]]
-    assert bits.count(keys).tolist() == [[0, 1], [3, 1]]
+    assert bits.count(keys, palette).tolist() == [[0, 1], [3, 1]]
     with pytest.raises(StoreError, match="key 5 is not in the palette"):
-        bits.planes_of(np.array([[5]], dtype=np.uint64))
+        bits.planes_of(np.array([[5]], dtype=np.uint64), palette)
     with pytest.raises(StoreError, match=r"e0\[SCI,1\] is in the mosaic but not among"):
-        ContextBits(palette, chips[1:], "x.fits").planes_of(keys)
+        ContextBits(chips[1:], "x.fits").planes_of(keys, palette)
+    # a chip that is in the palette but in no pixel need not be known
+    only = np.full((1, 1), 2**64 - 1, np.uint64)
+    assert ContextBits(chips[1:], "x.fits").planes_of(only, palette)[0, 0, 0] == (1 << 30) - 2**31
+
+
+@given(st.integers(1, 130), st.integers(0, 10**6))
+@settings(max_examples=25)
+def test_keys_become_planes_and_keys_again(n, seed):
+    rng = np.random.default_rng(seed)
+    chips = [(f"e{k // 2}", 1 + k % 2) for k in range(n)]
+    sets = {}
+    for share in rng.random(40):
+        chosen = [chip for chip in chips if rng.random() < share]
+        key = 0
+        for chip in chosen:
+            key ^= input_code(*chip)
+        sets[key] = chosen
+    keys = rng.choice(np.array(list(sets), np.uint64), (17, 23))
+    bits = ContextBits(chips, "x.fits")
+    planes = bits.planes_of(keys, Palette.from_mapping(sets))
+    assert planes.shape == (-(-n // 32), 17, 23)
+    np.testing.assert_array_equal(keys_of_planes(planes, chips), keys)
+    lengths = np.vectorize(lambda key: len(sets[int(key)]))(keys)
+    np.testing.assert_array_equal(np.bitwise_count(planes.view(np.uint32)).sum(axis=0), lengths)
 
 
 # Blocks and trimming

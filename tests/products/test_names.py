@@ -23,6 +23,8 @@ def test_layers_of_a_sky_cell_have_the_archives_names():
     fine = sky_cell_name(CELL, "WFC3", "UVIS", "F475W")
     assert fine.fits == "hst_skycell-p1889x07y19_wfc3_uvis_f475w_all_drc.fits"
     assert fine.png == "hst_skycell-p1889x07y19_wfc3_uvis_f475w_all_drc.png"
+    assert fine.jpg == "hst_skycell-p1889x07y19_wfc3_uvis_f475w_all_drc.jpg"
+    assert fine.thumbnail == "hst_skycell-p1889x07y19_wfc3_uvis_f475w_all_drc_thumb.jpg"
     assert fine.trailer == "hst_skycell-p1889x07y19_wfc3_uvis_f475w_all_trl.txt"
     coarse = sky_cell_name(CELL, "wfc3", "ir", "f105w", scale="coarse", suffix="drz")
     assert coarse.fits == "hst_skycell-p1889x07y19_wfc3_ir_f105w_coarse-all_drz.fits"
@@ -48,14 +50,16 @@ def test_single_visit_products():
     assert total.fits == "hst_11665_06_wfc3_ir_total_ib4606_drz.fits"
     exposure = visit_name(10374, "97E", "acs", "wfc", "f814w", "j97e06j1", suffix="drz")
     assert exposure.fits == "hst_10374_97e_acs_wfc_f814w_j97e06j1_drz.fits"
-    planetary = visit_name(5000, "01", "wfpc2", "wf3", "f555w", "u2as01", suffix="drz")
+    planetary = visit_name(5000, "01", "wfpc2", "pc", "f555w", "u2as01", suffix="drw")
     assert planetary.stem == "hst_5000_01_wfpc2_pc_f555w_u2as01"
     with pytest.raises(StoreError, match="neither a visit"):
         visit_name(11665, "06", "wfc3", "uvis", "f555w", "ib4606c5q")
 
 
 def test_colour_pictures():
-    assert colour_name(CELL, ["F814W", "F475W"]) == f"hst_{CELL}_total_f814w-f475w_drc.png"
+    colour = colour_name(CELL, ["F814W", "F475W"], suffix="drz")
+    assert colour.jpg == f"hst_{CELL}_total_f814w-f475w_drz.jpg"
+    assert colour.thumbnail == f"hst_{CELL}_total_f814w-f475w_drz_thumb.jpg"
 
 
 HOSTILE = [

@@ -25,8 +25,9 @@ def test_all_products_of_all_cells(one_exposure, tmp_path):
     assert not report.left_out
     assert {r.job.place.name for r in report.results} == set(CELLS)
     names = {
-        f"hst_{cell}_wfc3_ir_f160w_{group}_drz.{form}"
-        for cell in CELLS for group in ("all", "coarse-all") for form in ("fits", "png")
+        f"hst_{cell}_wfc3_ir_f160w_{group}_drz{form}"
+        for cell in CELLS for group in ("all", "coarse-all")
+        for form in (".fits", ".jpg", "_thumb.jpg")
     }  # fmt: skip
     assert {file.path.name for file in report.files} == names
     assert all(file.path.is_file() for file in report.files)

@@ -11,15 +11,17 @@ from hapdask.errors import ParameterError
 from hapdask.simulate import Options, Pointing, Scene, simulate_exposure
 from hapdask.simulate.detectors import get_detector
 from hapdask.simulate.effects import amplifier_map, cosmic_rays, flag_cosmic_rays, make_defects
+from hapdask.simulate.modes import Window
 from hapdask.simulate.readout import Streams, expose
 
-DETECTORS = [("WFC3", "UVIS"), ("WFC3", "IR"), ("ACS", "WFC")]
+DETECTORS = [("WFC3", "UVIS"), ("WFC3", "IR"), ("ACS", "WFC"), ("ACS", "HRC"), ("STIS", "CCD")]
 QUIET = Options.noise_free()
 SHAPE = (400, 500)
 
 
 def read(light, detector, options, seed=1, exptime=500.0, noise=3.0):
-    return expose(light, exptime, detector, 1, noise, options, Streams.of(seed, 1))
+    window = Window(1, light.shape)
+    return expose(light, exptime, detector, window, noise, options, Streams.of(seed, 1))
 
 
 @pytest.mark.parametrize(("instrument", "name"), DETECTORS)
@@ -73,7 +75,7 @@ def test_a_fraction_of_the_hits_can_stay_unflagged():
     _, touched = cosmic_rays(SHAPE, 3000.0, np.random.default_rng(3))
     for fraction in (0.0, 0.4, 1.0):
         dq = np.zeros(SHAPE, np.int16)
-        flag_cosmic_rays(dq, touched, fraction, np.random.default_rng(4))
+        flag_cosmic_rays(dq, touched, fraction, np.random.default_rng(4), 4096)
         assert not dq[~touched].any()
         assert (dq[touched] == 4096).mean() == pytest.approx(fraction, abs=0.02)
 
@@ -84,18 +86,19 @@ def test_saturation_is_where_the_well_is_full(instrument, name):
     light = np.geomspace(0.1, 1e5, 200_000).reshape(SHAPE)
     out = read(light, detector, dataclasses.replace(QUIET, saturation=True))
     dark = detector.dark if detector.rate else 0.0
-    full = (light + dark) * 500.0 >= detector.full_well
+    well = min(detector.full_well, detector.counts)
+    full = (light + dark) * 500.0 >= well
     assert np.array_equal((out.dq & 256) != 0, full)
     assert 0.1 < full.mean() < 0.9
     if detector.rate:  # the ramp is fitted before it saturates: the rate stays right
-        slow = light * 3.0 < 0.99 * detector.full_well
+        slow = light * 3.0 < 0.99 * well
         np.testing.assert_allclose(out.sci[slow], light[slow], rtol=1e-5)
         assert out.time[full].max() < 500.0
         assert (out.time[~full] == 500.0).all()
         bright = full & slow
         assert (out.err[bright] > np.sqrt(light[bright] / 500.0)).all()
     else:
-        assert (out.sci[full] == np.float32(detector.full_well)).all()
+        assert (out.sci[full] == np.float32(well)).all()
         np.testing.assert_allclose(out.sci[~full], (light * 500.0)[~full], rtol=1e-6)
 
 
@@ -141,7 +144,8 @@ def test_effects_have_their_own_random_numbers():
     plain = dataclasses.replace(QUIET, noise=True)
     with_rays = dataclasses.replace(plain, cosmic_rays=True)
     one, two = read(light, detector, plain), read(light, detector, with_rays)
-    charge, _ = cosmic_rays(SHAPE, 20.0 * 500.0, Streams.of(1, 1).particles)
+    hits = 20.0 * 500.0 * Window(1, SHAPE).share(detector.shape)
+    charge, _ = cosmic_rays(SHAPE, hits, Streams.of(1, 1).particles)
     clean = charge == 0
     assert np.array_equal(one.sci[clean], two.sci[clean])
     assert (two.sci[two.hit] - one.sci[two.hit]).min() > 0.5

@@ -18,7 +18,8 @@ from hapdask.simulate.geometry import ChipGeometry
 from hapdask.simulate.pointing import TangentFrame, attitude, direction
 from hapdask.simulate.templates import load_template
 
-DETECTORS = [("WFC3", "UVIS"), ("WFC3", "IR"), ("ACS", "WFC")]
+REAL = [("WFC3", "UVIS"), ("WFC3", "IR"), ("ACS", "WFC"), ("ACS", "HRC"), ("WFPC2", "PC")]
+DETECTORS = [*REAL, ("ACS", "SBC"), ("STIS", "CCD"), ("NICMOS", "NIC2")]
 TRUTH = Path(__file__).parent / "data" / "template_positions.csv"
 MAS = 1 / 3.6e6  # degrees
 
@@ -40,7 +41,7 @@ def template_frame(template, extver):
     return TangentFrame((header["CRVAL1"], header["CRVAL2"]), cd)
 
 
-@pytest.mark.parametrize(("instrument", "name"), DETECTORS)
+@pytest.mark.parametrize(("instrument", "name"), REAL)
 def test_the_distortion_is_that_of_the_original_files(instrument, name):
     detector = get_detector(instrument, name)
     template = load_template(detector.template)
@@ -113,10 +114,12 @@ def test_the_target_falls_on_the_aperture_moved_by_the_dither(instrument, name):
     x, y = after.sky_to_pixel(ra, dec)
     jacobian = before.jacobian([nx / 2], [ny / 2])[0]
     sky = jacobian @ np.array([x[0] - nx / 2, y[0] - ny / 2])
-    assert np.hypot(*sky) == pytest.approx(math.hypot(*dither), 3e-3)  # scale varies
+    assert np.hypot(*sky) == pytest.approx(math.hypot(*dither), 5e-3)  # scale varies
     scale = np.sqrt(abs(np.linalg.det(jacobian)))
-    assert (x[0] - nx / 2) * scale == pytest.approx(dither[0], abs=0.7)
-    assert (y[0] - ny / 2) * scale == pytest.approx(dither[1], abs=0.7)
+    # pixels of HRC and SBC are oblong and their axes 5 degrees from square
+    near = 1.3 if name in ("HRC", "SBC") else 0.7
+    assert (x[0] - nx / 2) * scale == pytest.approx(dither[0], abs=near)
+    assert (y[0] - ny / 2) * scale == pytest.approx(dither[1], abs=near)
 
 
 @pytest.mark.parametrize(("instrument", "name"), DETECTORS)
@@ -129,7 +132,7 @@ def test_pa_v3_and_orientat_agree_as_in_makewcs(instrument, name, dec, roll):
     header = template.headers["SCI", 1]
     local = troll(there.pa_v3, there.frames[1].crval[1], header["IDCV2REF"], header["IDCV3REF"])
     skew = math.degrees(math.atan2(header["OCX10"], header["OCY10"]))
-    expected = local + header["IDCTHETA"] - skew + (180.0 if instrument == "ACS" else 0.0)
+    expected = local + header["IDCTHETA"] - skew + (180.0 if name == "WFC" else 0.0)
     difference = math.remainder(there.frames[1].orientat - expected, 360.0)
     assert abs(difference) < 0.01  # the template's own header agrees no better
     # the target's local roll is the one asked for; V1 is up to 6.5 arcmin away
@@ -172,7 +175,9 @@ def test_pixel_area_is_the_area_of_the_pixel_on_the_sphere(geometry, instrument,
     cross = np.cross(corners[2] - corners[0], corners[3] - corners[1])
     area = 0.5 * np.linalg.norm(cross, axis=-1) * np.degrees(3600.0) ** 2
     assert chip.relative_area(x, y) == pytest.approx(area / chip.idcscale**2, rel=2e-6)
-    assert 0.85 < area.min() / chip.idcscale**2 < 1 < area.max() / chip.idcscale**2 < 1.15
+    # HRC's IDCSCALE of 0.025 is smaller than its pixels by 6 %
+    assert 0.85 < area.min() / chip.idcscale**2 < 1.15
+    assert 0.98 < area.max() / chip.idcscale**2 < 1.2
 
 
 @pytest.mark.parametrize("dec", [0.0, 45.0, 89.999, -90.0])

@@ -1,0 +1,89 @@
+"""One file to open and what the list that named it says about it; texts of lists.
+
+Not here: the kinds of lists (`pollers`, `associations`), where named files lie (`finding`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hapdask.errors import InputError
+from hapdask.observe.source import open_source
+
+#: A list that is longer is no list of exposures.
+_MAX_TEXT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file to open.
+
+    Attributes
+    ----------
+    url : str
+        Resolved address.
+    ivm : str or None
+        Resolved address of its inverse-variance map, from the second column of an @list.
+    product : str or None
+        Name of the product, from an association.
+    skycells : tuple of str
+        Sky cells that an MVM poller names it for.
+    new : bool
+        False where an MVM poller says OLD: it has been in the cell's mosaic before.
+    aperture : str or None
+        What a WFPC2 poller puts in place of the header's APERTURE.
+    origin : str
+        List and line that named it; empty for a file that was given itself.
+    """
+
+    url: str
+    ivm: str | None = None
+    product: str | None = None
+    skycells: tuple[str, ...] = ()
+    new: bool = True
+    aperture: str | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Something that was asked for and is not there, with the reason."""
+
+    url: str
+    error: InputError
+
+
+Entry = Input | Unusable
+
+
+def bad_line(url: str, number: int, problem: str, remedy: str = "mend that line") -> Unusable:
+    """Make the entry of a line of a list that cannot be understood."""
+    where = f"line {number}"
+    return Unusable(f"{url} ({where})", InputError(url, problem, ext=where, remedy=remedy))
+
+
+def read_lines(url: str) -> list[tuple[int, str]]:
+    """Read a text list: the lines that are neither blank nor comments (#), with their numbers.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is not text, or has no such line.
+    """
+    with open_source(url) as source:
+        if source.size > _MAX_TEXT:
+            raise InputError(url, f"{source.size} bytes: no list", remedy="name a list of files")
+        raw = source.read(0, source.size)
+    try:
+        text = raw.decode("utf-8-sig")
+        if "\0" in text:
+            raise ValueError("a zero byte")
+    except ValueError as error:
+        raise InputError(
+            url, "is neither FITS nor a text list", remedy="name a FITS file or a list"
+        ) from error
+    numbered = enumerate((line.strip() for line in text.splitlines()), 1)
+    lines = [(number, line) for number, line in numbered if line and not line.startswith("#")]
+    if not lines:
+        raise InputError(url, "the list is empty", remedy="write one file name per line into it")
+    return lines

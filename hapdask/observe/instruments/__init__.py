@@ -1,0 +1,31 @@
+"""What hapdask knows of Hubble's detectors: one table (`table`), and headers read with it.
+
+Not here: how exposures are selected (`hapdask.observe.selection`).
+"""
+
+from hapdask.observe.instruments.header import (
+    Electronics,
+    binning,
+    electronics,
+    filter_elements,
+    filter_name,
+    find_instrument,
+    flux_unit,
+)
+from hapdask.observe.instruments.instrument import ChipFacts, Companion, Instrument, Quadrant
+from hapdask.observe.instruments.table import INSTRUMENTS
+
+__all__ = [
+    "INSTRUMENTS",
+    "ChipFacts",
+    "Companion",
+    "Electronics",
+    "Instrument",
+    "Quadrant",
+    "binning",
+    "electronics",
+    "filter_elements",
+    "filter_name",
+    "find_instrument",
+    "flux_unit",
+]

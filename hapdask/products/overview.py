@@ -1,0 +1,140 @@
+"""A whole layer made small: the weighted mean over squares of pixels, in one pass.
+
+Strategy: blocks stream into sums of at most 2048 squares on a side, so a sky cell of 21954 pixels
+is never in memory; every picture of the layer (full, thumbnail, colour) is made from that one
+overview.  Not here: how values become light (`stretch`), files (`preview`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hapdask.kernels.shrinking import add_squares
+from hapdask.products.blocks import blocks_of
+from hapdask.products.index import frame_of
+from hapdask.sky.frame import Frame
+
+FloatArray = npt.NDArray[np.float32]
+
+#: Longest side of an overview, pixels.
+MAX_SIDE = 2048
+
+_MEMORY = 64 << 20
+#: Detectors whose filters are named by the wavelength in 10 nm.
+_INFRARED = {"ir", "nic1", "nic2", "nic3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A layer averaged over squares of pixels.
+
+    Attributes
+    ----------
+    image : ndarray of float32, shape (ceil(ny / step), ceil(nx / step))
+        Weighted mean; NaN where there are no data.
+    step : int
+        Side of the squares, pixels.
+    frame : Frame
+        Of the layer, in its own pixels.
+    title : str
+        For example ``wfc3_uvis_f475w``.
+    unit : str
+        Of the image.
+    wavelength : float
+        See `filter_wavelength`.
+    """
+
+    image: FloatArray
+    step: int
+    frame: Frame
+    title: str
+    unit: str
+    wavelength: float
+
+
+def make_overview(dataset: xr.Dataset, *, max_side: int = MAX_SIDE) -> Overview:
+    """Average a mosaic over squares of pixels, by weight; reads it once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With a frame, and ``sci`` and ``wht`` on dims ``y``, ``x``, lazy or not.
+    max_side : int
+        Longest side of the result.
+    """
+    shape = (dataset.sizes["y"], dataset.sizes["x"])
+    step = max(1, math.ceil(max(shape) / max_side))
+    total, weight = np.zeros((2, *(-(-n // step) for n in shape)))
+    for block in blocks_of(dataset[["sci", "wht"]], _MEMORY):
+        sci, wht = (np.asarray(block.data[name], np.float32) for name in ("sci", "wht"))
+        add_squares(sci, wht, block.y0, block.x0, step, total, weight)
+    image = np.full(total.shape, np.nan, np.float32)
+    np.divide(total, weight, out=image, where=weight > 0, casting="same_kind")
+    words = [str(dataset.attrs.get(key, "")) for key in ("instrument", "detector", "filter")]
+    return Overview(
+        image,
+        step,
+        frame_of(dataset),
+        "_".join(word for word in words if word),
+        str(dataset["sci"].attrs.get("units", "")),
+        filter_wavelength(words[2], words[1]),
+    )
+
+
+def filter_wavelength(filter_name: str, detector: str) -> float:
+    """Guess the wavelength of a filter from its name.
+
+    Parameters
+    ----------
+    filter_name : str
+        HAP name, for example ``f475w`` or ``f606w-pol0v``.
+    detector : str
+        HAP name; names of ``ir`` and NICMOS's cameras count in 10 nm.
+
+    Returns
+    -------
+    float
+        nm; infinite where the name does not tell, so that such a filter comes last.
+
+    Examples
+    --------
+    >>> filter_wavelength("f475w", "uvis"), filter_wavelength("f160w", "ir")
+    (475.0, 1600.0)
+    """
+    match = re.search(r"(?:^|-)f[qr]?(\d{3,4})", filter_name.lower())
+    if match is None:
+        return math.inf
+    return float(match[1]) * (10.0 if detector.lower() in _INFRARED else 1.0)
+
+
+def resample(overview: Overview, base: Overview) -> FloatArray:
+    """Read an overview at the squares of another: bilinear, nearest at the edges of data.
+
+    Returns
+    -------
+    ndarray of float32
+        Shape of ``base.image``; NaN outside.
+    """
+    if overview.frame == base.frame and overview.step == base.step:
+        return overview.image
+    from scipy.ndimage import map_coordinates
+
+    counts = (np.arange(n, dtype=np.float64) for n in base.image.shape)
+    y, x = np.meshgrid(*((c + 0.5) * base.step - 0.5 for c in counts), indexing="ij")
+    there_x, there_y = overview.frame.sky_to_pixel(*base.frame.pixel_to_sky(x, y))
+    # a square's centre is half a square from its edge; sky that the frame cannot show is far out
+    squares = np.nan_to_num((np.stack([there_y, there_x]) + 0.5) / overview.step - 0.5, nan=-10.0)
+    size = np.reshape(overview.image.shape, (2, 1, 1))
+    outside = (abs(2 * squares + 1 - size) > size).any(axis=0)
+    smooth, nearest = (
+        map_coordinates(overview.image, squares, order=order, mode="nearest") for order in (1, 0)
+    )
+    sampled: FloatArray = np.where(np.isfinite(smooth), smooth, nearest)
+    sampled[outside] = np.nan
+    return sampled

@@ -1,0 +1,66 @@
+"""The palette of a mosaic that is not stored: made with its tiles, when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from hapdask.drizzling.build import lazy_palettes
+from hapdask.drizzling.plan import Plan
+from hapdask.products.provenance import TiledPalette
+from hapdask.sky.frame import Frame
+
+
+class PlannedPalette(TiledPalette):
+    """Palette of a plan.
+
+    Computed together with the mosaic's variables (as exports do), no tile is made twice; asked
+    by itself, the tiles in question are made for it.
+
+    Parameters
+    ----------
+    plan : Plan
+    window : Frame, optional
+        Only the tiles that touch it.
+    palettes : dask.array.Array, optional
+        What `lazy_palettes` gave for the plan.
+    """
+
+    def __init__(self, plan: Plan, window: Frame | None = None, palettes: Any = None) -> None:
+        self._plan = plan
+        self._window = plan.frame if window is None else window & plan.frame
+        self._palettes = lazy_palettes(plan) if palettes is None else palettes
+
+    def within(self, window: Frame) -> PlannedPalette:
+        """Palette of the tiles that touch a window."""
+        return PlannedPalette(self._plan, window & self._window, self._palettes)
+
+    def parts(self) -> Any:
+        """Lazy array of the palettes of the tiles."""
+        whole, tile = self._plan.frame.box, self._plan.tile
+        box = self._window.box
+        if self._window.empty:
+            return ()
+        rows, columns = (
+            slice(box[k] // tile - whole[k] // tile, -(-box[k + 1] // tile) - whole[k] // tile)
+            for k in (0, 2)
+        )
+        return self._palettes[rows, columns]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PlannedPalette) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return self._identity
+
+    def __repr__(self) -> str:
+        return f"<palette of {len(self._plan.tiles)} planned tiles>"
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return ("PlannedPalette", self._plan.__dask_tokenize__(), self._window.box)

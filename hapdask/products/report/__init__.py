@@ -1,0 +1,1 @@
+"""Reports of runs: what they hold (`model`), and their one HTML file and JSON (`render`)."""

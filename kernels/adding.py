@@ -1,0 +1,113 @@
+"""Adding rows of drops to the sums of a tile: one place for every kernel.
+
+A drop is a patch of overlaps at a base pixel; how it was shaped does not matter here.  The rows of
+``values`` are w f, w, u = (w err)^2 and u times the drop's total overlap: what a drop spreads over
+several pixels is one and the same noise, which the last two sums tell (`planes`, noise_ratio).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.kernels.areas import Length
+from hapdask.kernels.blocks import ROW, ChipPixels
+from hapdask.kernels.jit import kernel
+from hapdask.kernels.sums import Reserve
+
+
+@kernel
+def row_values(
+    pixels: ChipPixels, line: int, col0: int, n: int, values: NDArray[np.float64]
+) -> int:
+    """Weighted flux, weight and u = (weight * err)**2 of a row; returns the doubtful pixels."""
+    sci, weight = pixels.sci[line, col0 : col0 + n], pixels.weight[line, col0 : col0 + n]
+    doubt = pixels.doubt[line, col0 : col0 + n]
+    offset, gain = pixels.offset, pixels.gain
+    flux, plain, spread = values[0], values[1], values[2]
+    n_doubtful = 0
+    for k in range(np.uint64(n)):
+        w = np.float64(weight[k])
+        plain[k] = w
+        flux[k] = w * ((np.float64(sci[k]) - offset) * gain)
+        n_doubtful += doubt[k] != 0
+    if pixels.err.size:
+        err = pixels.err[line, col0 : col0 + n]
+        for k in range(np.uint64(n)):
+            noise = np.float64(weight[k]) * (np.float64(err[k]) * gain)
+            spread[k] = noise * noise
+    return n_doubtful
+
+
+@kernel
+def add_row(
+    n: int,
+    patch: Length,
+    drops: tuple[NDArray[Any], ...],
+    origin: tuple[int, int],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add the clean drops of a row to the sums."""
+    areas, base, weight, doubt, values = drops
+    flux, plain, spread = values[0], values[1], values[2]
+    last_y, last_x = sums.shape[0] - len(patch), sums.shape[1] - len(patch)
+    size = np.uint64(len(patch))
+    for k in range(np.uint64(n)):
+        if weight[k] == 0.0 or doubt[k] != 0:
+            continue
+        x0, y0 = base[k] - origin[1], base[np.uint64(ROW) + k] - origin[0]
+        if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
+            continue
+        f, w, u = flux[k], plain[k], spread[k]
+        for r in range(len(patch)):
+            y = np.uint64(y0) + np.uint64(r)
+            for c in range(len(patch)):
+                x = np.uint64(x0) + np.uint64(c)
+                area = areas[(np.uint64(r) * size + np.uint64(c)) * np.uint64(ROW) + k]
+                sums[y, x, np.uint64(0)] += area * f
+                sums[y, x, np.uint64(1)] += area * w
+                if sums.shape[2] == 4:
+                    part = area * u
+                    sums[y, x, np.uint64(2)] += part
+                    sums[y, x, np.uint64(3)] += area * part
+
+
+@kernel
+def add_doubtful_row(
+    n: int,
+    patch: Length,
+    drops: tuple[NDArray[Any], ...],
+    origin: tuple[int, int],
+    clean: NDArray[np.float64],
+    reserve: Reserve,
+) -> None:
+    """Add the doubtful drops of a row to the reserve, where there is nothing clean yet."""
+    areas, base, weight, doubt, values = drops
+    slot, home, sums, used = reserve.slot, reserve.home, reserve.sums, reserve.used
+    flags = reserve.flags
+    last_y, last_x = slot.shape[0] - len(patch), slot.shape[1] - len(patch)
+    for k in range(n):
+        if weight[k] == 0.0 or doubt[k] == 0:
+            continue
+        x0, y0 = base[k] - origin[1], base[ROW + k] - origin[0]
+        if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
+            continue
+        for r in range(len(patch)):
+            for c in range(len(patch)):
+                area = areas[(r * len(patch) + c) * ROW + k]
+                y, x = y0 + r, x0 + c
+                if area == 0.0 or clean[y, x, 1] > 0.0:
+                    continue
+                if slot[y, x] == 0:
+                    slot[y, x] = used[0]
+                    home[used[0]] = y * slot.shape[1] + x
+                    used[0] += 1
+                s = slot[y, x]
+                flags[s] |= doubt[k]
+                sums[s, 0] += area * values[0, k]
+                sums[s, 1] += area * values[1, k]
+                if sums.shape[1] == 4:
+                    sums[s, 2] += area * values[3, k]
+                    sums[s, 3] += area * (area * values[2, k])
