@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from hapdask.config import load_parameters as load_parameters
     from hapdask.drizzling.plan import make_plan as make_plan
     from hapdask.drizzling.tile import drizzle_tile as drizzle_tile
+    from hapdask.errors import HapdaskError as HapdaskError
     from hapdask.observe.exposure import open_exposures as open_exposures
+    from hapdask.observe.masking.sources import MaskSource as MaskSource
+    from hapdask.observe.remote import public_url as public_url
     from hapdask.products.reader import open_mosaic as open_mosaic
     from hapdask.recipes.mosaic import mosaic as mosaic
     from hapdask.recipes.prepare import measure as measure
@@ -29,6 +32,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Footprint": "hapdask.sky.footprint:Footprint",
     "Frame": "hapdask.sky.frame:Frame",
+    "HapdaskError": "hapdask.errors:HapdaskError",
+    "MaskSource": "hapdask.observe.masking.sources:MaskSource",
     "SkyCell": "hapdask.sky.cells:SkyCell",
     "SkyGrid": "hapdask.sky.grid:SkyGrid",
     "drizzle_tile": "hapdask.drizzling.tile:drizzle_tile",
@@ -38,6 +43,7 @@ _PUBLIC = {
     "mosaic": "hapdask.recipes.mosaic:mosaic",
     "open_exposures": "hapdask.observe.exposure:open_exposures",
     "open_mosaic": "hapdask.products.reader:open_mosaic",
+    "public_url": "hapdask.observe.remote:public_url",
     "simulate": "hapdask.simulate",
 }
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from hapdask.kernels.areas import Length
 from hapdask.kernels.blocks import ROW, ChipPixels
-from hapdask.kernels.jit import kernel
+from hapdask.kernels.jit import inline
 from hapdask.kernels.sums import Reserve
 
 
-@kernel
+@inline
 def row_values(
     pixels: ChipPixels, line: int, col0: int, n: int, values: NDArray[np.float64]
 ) -> int:
@@ -41,7 +41,7 @@ def row_values(
     return n_doubtful
 
 
-@kernel
+@inline
 def add_row(
     n: int,
     patch: Length,
@@ -74,7 +74,7 @@ def add_row(
                     sums[y, x, np.uint64(3)] += area * part
 
 
-@kernel
+@inline
 def add_doubtful_row(
     n: int,
     patch: Length,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.kernels.blocks import ROW
-from hapdask.kernels.jit import inline, kernel
+from hapdask.kernels.jit import inline
 
 Floats = NDArray[np.float64]
 #: A tuple of which only the length matters, because the compiler knows it.
@@ -73,7 +73,7 @@ def _edge(
     edges[plane + np.uint64(len(columns)) * _ROW + k] = y_left + (right - left) * slope
 
 
-@kernel
+@inline
 def drop_edges(
     n: int,
     corners: Floats,
@@ -151,7 +151,7 @@ def _integral_above(
     return low + (w2 * _square_above(y2, r) + w3 * _square_above(y3, r))
 
 
-@kernel
+@inline
 def drop_integrals(n: int, columns: Length, edges: Floats, integrals: Floats) -> None:
     """Second pass: area of the drop left of every column border, in each row of its patch."""
     patch = len(columns) - 1
@@ -172,7 +172,7 @@ def drop_integrals(n: int, columns: Length, edges: Floats, integrals: Floats) ->
                 integrals[np.uint64(r) * row + out + k] = above
 
 
-@kernel
+@inline
 def drop_areas(n: int, columns: Length, integrals: Floats, areas: Floats) -> None:
     """Third pass: fraction of the drop in every pixel of its patch, plane r * patch + c."""
     patch = len(columns) - 1

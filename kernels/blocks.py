@@ -98,7 +98,7 @@ def _sample(first: int, n: int, k: int) -> float:
     return first - 0.5 + 0.5 * n * k
 
 
-@kernel
+@inline
 def _strip(dx: float, dy: float, xs: Floats, ys: Floats, bend: float, out: Floats) -> None:
     """Extent of a block across a side of direction (dx, dy)."""
     length = math.hypot(dx, dy)

@@ -346,7 +346,7 @@ def _cubic_run(c: Floats, ty: float, start: float, n: int, out: Floats) -> None:
         out[k] = c0 + t * (c1 + t * (c2 + t * c3))
 
 
-@kernel
+@inline
 def map_row(pixel_map: PixelMap, x0: float, y: float, n: int, out_x: Floats, out_y: Floats) -> None:
     """Map ``n`` positions ``(x0 + k, y)`` of one detector row.
 

@@ -102,7 +102,7 @@ def _exponential(x: float) -> float:
     return e
 
 
-@kernel
+@inline
 def _turbo(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any) -> None:
     inverse = 0.5 / half
     for k in range(np.uint64(n)):
@@ -115,14 +115,14 @@ def _turbo(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any) -
             weights[np.uint64(t) * _ROW + k] = max(overlap, 0.0) * inverse
 
 
-@kernel
+@inline
 def _point(n: int, x: Any, weights: Any, base: Any) -> None:
     for k in range(np.uint64(n)):
         base[k] = np.int32(np.floor(x[k] + 0.5))
         weights[k] = 1.0
 
 
-@kernel
+@inline
 def _gaussian(
     n: int, x: Any, half: float, rate: float, taps: Length, weights: Any, base: Any
 ) -> None:
@@ -137,7 +137,7 @@ def _gaussian(
             weights[np.uint64(t) * _ROW + k] = weight if at <= last else 0.0
 
 
-@kernel
+@inline
 def _lanczos2(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any) -> None:
     inverse = 1.0 / half
     for k in range(np.uint64(n)):
@@ -152,7 +152,7 @@ def _lanczos2(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any
             weights[np.uint64(t) * _ROW + k] = weight if v * v < 1.0 else 0.0
 
 
-@kernel
+@inline
 def _lanczos3(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any) -> None:
     inverse = 1.0 / half
     for k in range(np.uint64(n)):
@@ -168,7 +168,7 @@ def _lanczos3(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any
             weights[np.uint64(t) * _ROW + k] = weight if v * v < 1.0 else 0.0
 
 
-@kernel
+@inline
 def _axis(n: int, x: Any, shape: Shape, taps: Length, weights: Any, base: Any) -> None:
     """Taps of a row of drops along one axis: plane t of ``weights``, from pixel ``base`` on."""
     if shape.code == TURBO:
@@ -183,7 +183,7 @@ def _axis(n: int, x: Any, shape: Shape, taps: Length, weights: Any, base: Any) -
         _lanczos3(n, x, shape.half, taps, weights, base)
 
 
-@kernel
+@inline
 def _overlaps(n: int, taps: Length, wx: Any, wy: Any, areas: Any) -> None:
     """Overlap of every drop with every pixel of its patch, as `areas.drop_areas` leaves it."""
     for r in range(len(taps)):
@@ -195,7 +195,7 @@ def _overlaps(n: int, taps: Length, wx: Any, wy: Any, areas: Any) -> None:
                 areas[out + k] = wy[row + k] * wx[column + k]
 
 
-@kernel
+@inline
 def _spread_totals(n: int, taps: Length, wx: Any, wy: Any, spread: Any, totals: Any) -> None:
     """Multiply u by the total overlap of each drop, which is 1 for turbo and point alone."""
     for k in range(np.uint64(n)):
@@ -206,7 +206,7 @@ def _spread_totals(n: int, taps: Length, wx: Any, wy: Any, spread: Any, totals: 
         totals[k] = spread[k] * (sum_x * sum_y)
 
 
-@kernel
+@inline
 def _add_taps(
     n: int,
     taps: Length,

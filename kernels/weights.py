@@ -109,24 +109,25 @@ def _fill(
 
 
 def counting_errors(
-    sci: NDArray[np.float32], to_electrons: float, read_noise: float
+    sci: NDArray[np.float32], to_electrons: float, floor: float
 ) -> NDArray[np.float32]:
-    """Errors of pixels whose file has none: sqrt(max(electrons, 0) + read noise squared).
+    """Errors of pixels whose file has none: sqrt(max(electrons, 0) + floor).
 
     Parameters
     ----------
     sci : ndarray of float32, shape (ny, nx)
     to_electrons : float
         Electrons of the whole exposure per unit of ``sci``.
-    read_noise : float, electrons
+    floor : float, electrons**2
+        Variance of a pixel without light: dark and read noise.
 
     Returns
     -------
     ndarray of float32, shape (ny, nx), unit of ``sci``
-        0, which weighs nothing, where neither light nor read noise is; NaN where ``sci`` is.
+        0, which weighs nothing, where neither light nor floor is; NaN where ``sci`` is.
     """
     err = np.empty(sci.shape, np.float32)
-    _counting_errors(sci, to_electrons, read_noise * read_noise, err)
+    _counting_errors(sci, to_electrons, floor, err)
     return err
 
 

@@ -311,7 +311,7 @@ def _plan(prepared: Prepared, request: Request, left_out: Sequence[LeftOut]) -> 
     touching = _overlaps(jobs)
     jobs = [job for job in jobs if any(job.place in touching[e.name] for e in job.plan.exposures)]
     if not jobs:
-        raise PlanError(_nothing(prepared, request) + _example(left_out))
+        raise PlanError(_nothing(prepared, request, left_out))
     return jobs
 
 
@@ -326,13 +326,20 @@ def _overlaps(jobs: Sequence[Job]) -> dict[str, set[Place]]:
     return touched
 
 
-def _nothing(prepared: Prepared, request: Request) -> str:
+def _nothing(prepared: Prepared, request: Request, left_out: Sequence[LeftOut]) -> str:
     """Say why there is nothing to make."""
     wanted = _wanted(prepared, request)
     if not wanted:
-        return "no exposure can be used"
+        return "no exposure can be used" + _example(left_out)
     if request.frame is not None:
-        return f"no exposure touches the frame {request.name}"
+        places = sorted(
+            {"RA {:.3f}, Dec {:.3f}".format(*e.chips[0].distortion.crval) for e in wanted}
+        )
+        more = f" and {len(places) - 3} more places" if len(places) > 3 else ""
+        return (
+            f"no exposure touches the frame {request.name}; "
+            f"those given lie at {'; '.join(places[:3])}{more}"
+        )
     touched = {cell.name for cell in cells_touched(wanted)}
     if request.scales and touched & {cell.name for cell in request.cells}:
         return f"no layer of these exposures has the scale {', '.join(request.scales)}"

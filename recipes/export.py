@@ -8,6 +8,7 @@ colour picture.  Files that are up to date are not written again.  Not here: mak
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from hapdask.products.export_zarr import write_zarr
 from hapdask.products.fits_export import FitsOptions, file_names, write_fits
-from hapdask.products.headers import HeaderSource, recorded_parameters
-from hapdask.products.names import ProductName, colour_name, product_suffix, sky_cell_name
+from hapdask.products.header_source import HeaderSource
+from hapdask.products.names import ProductName, Suffix, colour_name, product_suffix, sky_cell_name
 from hapdask.products.overview import filter_wavelength
 from hapdask.products.reader import open_mosaic
 from hapdask.products.store import MosaicStore
@@ -30,7 +31,7 @@ from hapdask.recipes.stamps import Stamps, stamp_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hapdask.observe.record import ExposureRecord
+log = logging.getLogger(__name__)
 
 FORMATS = ("fits", "jpg", "png", "zarr")
 FITS = FitsOptions()
@@ -63,7 +64,7 @@ class _Layer:
     """A stored layer on the window of a place; ``tiles`` is a hash of the tiles it is made of."""
 
     dataset: xr.Dataset
-    exposures: tuple[ExposureRecord, ...]
+    source: HeaderSource
     product: ProductName
     tiles: str
 
@@ -136,7 +137,7 @@ def export_place(
         stamp = stamp_of(_version(), file.kind, tiles, corners, file.options)
         stale = not stamps.fresh(file.name, stamp, file.others)
         if stale:
-            stamps.write(file.name, stamp, file.write)
+            stamps.write(file.name, stamp, file.write, file.others)
         title = " + ".join(layer.name for layer in file.layers)
         path = stamps.folder / file.name
         scale = place.scale if place.cell else "custom"
@@ -156,22 +157,31 @@ def count_files(layers: int, formats: Sequence[str]) -> int:
 def _open(place: Place, url: str) -> _Layer | None:
     """Open a stored layer on the window of a place; None if it has no tile there."""
     store = MosaicStore.open(url)
-    tiles = [
+    planned = [
         (index, digest)
         for index, digest in sorted(store.manifest().planned.items())
         if not (store.layout.tile_frame(index) & place.window).empty
-        and store.finished(index, digest)
     ]
+    tiles = [tile for tile in planned if store.finished(*tile)]
     if not tiles:
         return None
+    if missing := len(planned) - len(tiles):
+        log.warning(
+            "%s: %d of %d planned tiles of %s are not finished and will be empty in its files "
+            "(run it again to make them, then export again)",
+            url, missing, len(planned), place.name,
+        )  # fmt: skip
     with warnings.catch_warnings():
-        # Other windows of the same array may be unfinished: that is not the caller's question.
+        # Runs of other places in the same array may be unfinished: not the caller's question.
         warnings.simplefilter("ignore", UserWarning)
         dataset = open_mosaic(url, place.window)
-    records = sorted(dataset.attrs["records"].values(), key=lambda e: (e.expstart, e.name))
-    outline = place.window.pad(1).footprint
-    exposures = tuple(e for e in records if e.footprint.overlaps(outline))
-    if not exposures:
+    source = HeaderSource.of_mosaic(
+        dataset.attrs,
+        place.window,
+        cell=place.cell.name if place.cell else "",
+        full_shape=place.window.shape,
+    )
+    if not source.exposures:
         return None
     attrs = dataset.attrs
     product = sky_cell_name(
@@ -180,10 +190,10 @@ def _open(place: Place, url: str) -> _Layer | None:
         attrs["detector"],
         attrs["filter"],
         scale="coarse" if place.scale == "coarse" else "fine",
-        suffix=product_suffix(exposures),
+        suffix=product_suffix(source.exposures),
         prefix=None if place.cell else place.name,
     )
-    return _Layer(dataset, exposures, product, stamp_of(tiles))
+    return _Layer(dataset, source, product, stamp_of(tiles))
 
 
 def _box(place: Place, layers: Sequence[_Layer], stamps: Stamps) -> Box | None:
@@ -210,7 +220,7 @@ def _files(
     chosen = choose_three(layers)
     album = Album(datasets.__getitem__, [c.name for c in chosen])
     for layer in layers:
-        yield from _files_of(place, layer, datasets[layer.name], formats, fits)
+        yield from _files_of(layer, datasets[layer.name], formats, fits)
         for picture in picture_files(album, [layer.name], layer.product, formats):
             yield _File(picture.name, picture.kind, (layer,), (), picture.write)
     if len(layers) > 1:
@@ -220,14 +230,18 @@ def _files(
 
 
 def _files_of(
-    place: Place, layer: _Layer, dataset: xr.Dataset, formats: Sequence[str], fits: FitsOptions
+    layer: _Layer, dataset: xr.Dataset, formats: Sequence[str], fits: FitsOptions
 ) -> Iterator[_File]:
     name = layer.product
 
     def export_fits(path: Path) -> object:
-        source = _header_source(place, layer)
-        path = path.with_name(name.fits)
-        return write_fits(dataset, path, header_source=source, overwrite=True, **asdict(fits))
+        return write_fits(
+            dataset,
+            path.with_name(name.fits),
+            header_source=layer.source,
+            overwrite=True,
+            **asdict(fits),
+        )
 
     if "fits" in formats:
         first, *others = file_names(dataset, name.fits, fits)
@@ -243,22 +257,12 @@ def _colour_product(place: Place, layers: Sequence[_Layer]) -> ProductName:
     if place.cell and prefix:
         prefix = f"hst_{place.name}_{place.scale}"
     suffixes = {layer.product.suffix for layer in layers}
+    mixed: Suffix = "drc" if "drc" in suffixes else "drz"
     return colour_name(
         place.name,
         [layer.dataset.attrs["filter"] for layer in layers],
         prefix=prefix,
-        suffix="drc" if "drc" in suffixes else "drz",
-    )
-
-
-def _header_source(place: Place, layer: _Layer) -> HeaderSource:
-    attrs = layer.dataset.attrs
-    return HeaderSource(
-        exposures=layer.exposures,
-        cell=place.cell.name if place.cell else "",
-        full_shape=place.window.shape,
-        parameters=recorded_parameters(attrs),
-        flux_unit=attrs["flux_unit"],
+        suffix=suffixes.pop() if len(suffixes) == 1 else mixed,
     )
 
 

@@ -15,9 +15,10 @@ from hapdask.drizzling.sky import set_sky
 from hapdask.drizzling.weighting import needs_error
 from hapdask.errors import InputError, ParameterError
 from hapdask.observe.masking.attach import Attached, attach_ivm, attach_masks
-from hapdask.observe.masking.sources import Maps, Masks, PathLike
+from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.selection import Verdict
+from hapdask.observe.source import PathLike
 from hapdask.photometry.fluxfactor import apply_flux_factors, apply_gain_factors, layer_photflams
 
 log = logging.getLogger(__name__)

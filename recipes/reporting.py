@@ -63,16 +63,22 @@ class LeftOut:
 
 
 def rejected(exposures: Iterable[ExposureRecord]) -> list[LeftOut]:
-    """Name the files that were given but cannot be used; a FLT beside its FLC is not missed."""
+    """Name the files that were given but cannot be used.
+
+    A FLT beside its FLC is not missed, nor a c1m whose c0m is used.
+    """
     if not isinstance(exposures, Exposures):
         return []
     used = {exposure.name: exposure for exposure in exposures}
+    flags = {chip.dq.url for exposure in exposures for chip in exposure.chips if chip.dq}
     found = []
     for url, verdict in exposures.verdicts:
         if verdict.status != "rejected":
             continue
         kept = used.get(verdict.value) if verdict.keyword == "ROOTNAME" else None
         if kept is not None and kept.suffix == "flc" and url.endswith("_flt.fits"):
+            continue
+        if url in flags:
             continue
         card = f" ({verdict.keyword} = {verdict.value})" if verdict.keyword else ""
         found.append(LeftOut(url, verdict.reason + card))

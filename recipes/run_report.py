@@ -114,14 +114,14 @@ def _inputs(report: Report) -> tuple[InputLine, ...]:
         item = left_out.get(url)
         if verdict.status == "rejected" or not records[url]:
             # a headerlet may be for none of the exposures
-            spare = "warning" if verdict.status == "warning" else "unused"
+            spare = "idle" if verdict.status == "warning" else "unused"
             status = spare if item is None else "rejected"
             reason, remedy = (verdict.reason, "") if item is None else (item.reason, item.remedy)
             lines.append(InputLine(file=url, status=status, reason=reason, remedy=remedy))
         else:
             lines.append(_used(records[url].popleft(), item, used))
     lines += [
-        InputLine(file=url, status="warning", reason=verdict.reason)
+        InputLine(file=url, status="idle", reason=verdict.reason)
         for url, verdict in report.batch.masks
         if verdict.status == "warning"
     ]

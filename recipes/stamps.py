@@ -1,7 +1,8 @@
 """What exported files were made from, so that a rerun writes only those that changed.
 
-One small JSON file beside the exports.  A file is fresh if it is still the one that was written
-(size and time) and was made from the same tiles with the same options.  Not here: the exports.
+One small JSON file beside the exports.  A file is fresh if it and those written with it are still
+the ones that were written (size and time), from the same tiles with the same options.  Not here:
+the exports.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from hapdask.products.objects import Objects, storage_errors
 
 _NAME = ".exports.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def stamp_of(*content: object) -> str:
@@ -49,17 +50,15 @@ class Stamps:
         self._entries = self._read()
 
     def fresh(self, name: str, stamp: str, others: Sequence[str] = ()) -> bool:
-        """Whether a file (or folder) is there as it was written under that stamp.
-
-        Of ``others`` that are written with it, it is enough that they are there.
-        """
-        if not all((self.folder / other).exists() for other in others):
-            return False
+        """Whether a file (or folder), and those written with it, are there as they were written."""
         entry = self._entries.get(name, {})
-        return entry.get("stamp") == stamp and entry.get("identity") == self._identity(name)
+        there = self._identities((name, *others))
+        return entry.get("stamp") == stamp and entry.get("identity") == there
 
-    def write(self, name: str, stamp: str, write: Callable[[Path], object]) -> None:
-        """Write a file and remember its stamp.
+    def write(
+        self, name: str, stamp: str, write: Callable[[Path], object], others: Sequence[str] = ()
+    ) -> None:
+        """Write a file, perhaps with others, and remember its stamp.
 
         Raises
         ------
@@ -69,11 +68,11 @@ class Stamps:
         with storage_errors(str(self.folder)):
             self.folder.mkdir(parents=True, exist_ok=True)
         write(self.folder / name)
-        self.record(name, stamp)
+        self.record(name, stamp, others)
 
-    def record(self, name: str, stamp: str) -> None:
-        """Remember the stamp of a file that was just written."""
-        self._put(name, {"stamp": stamp, "identity": self._identity(name)})
+    def record(self, name: str, stamp: str, others: Sequence[str] = ()) -> None:
+        """Remember the stamp of a file that was just written, perhaps with others."""
+        self._put(name, {"stamp": stamp, "identity": self._identities((name, *others))})
 
     def value(self, name: str, stamp: str) -> Any:
         """Give what `remember` was told under that name and stamp; None if nothing was."""
@@ -89,12 +88,13 @@ class Stamps:
         content = {"format": _FORMAT, "entries": self._entries}
         self._objects.put(_NAME, json.dumps(content, indent=1, sort_keys=True).encode())
 
-    def _identity(self, name: str) -> list[int] | None:
+    def _identities(self, names: Sequence[str]) -> list[list[int]] | None:
+        """Size and time of files; None where one is not there."""
         try:
-            status = (self.folder / name).stat()
+            found = [(self.folder / name).stat() for name in names]
         except FileNotFoundError:
             return None
-        return [status.st_size, status.st_mtime_ns]
+        return [[status.st_size, status.st_mtime_ns] for status in found]
 
     def _read(self) -> dict[str, dict[str, Any]]:
         """Read the entries; none where the file is absent or damaged: all is written again."""

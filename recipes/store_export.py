@@ -145,7 +145,7 @@ def _export_zarr(
             name, *others = file_names(dataset, name, fits) if kind == "fits" else [name]
             stale = not stamps.fresh(name, stamp, others)
             if stale:
-                stamps.write(name, stamp, write)
+                stamps.write(name, stamp, write, others)
             place, scale = str(dataset.attrs.get("place", "")), str(dataset.attrs.get("scale", ""))
             files.append(Exported(stamps.folder / name, kind, place, layer, scale, stale))
     return files

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,16 @@ from hypothesis import settings
 # What lands is judged by fixed examples; everywhere else new ones are looked for.
 settings.register_profile("hapdask", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("hapdask")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """The program sets up the logging of its process, which here is that of all tests."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @dataclass(frozen=True)

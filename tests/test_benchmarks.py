@@ -19,7 +19,7 @@ import pytest
 
 benchmarks = pytest.importorskip("benchmarks", reason="the repository is not on the path")
 
-SCRIPTS = ("map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening")
+SCRIPTS = ("map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky")
 PEERS = ("astrodrizzle", "realpixels")
 FOLDER = Path(benchmarks.__path__[0])
 
@@ -65,6 +65,12 @@ def test_kernels_agree_with_c(workdir: Path) -> None:
 def test_runs(name: str, workdir: Path) -> None:
     run_quick(name, workdir)
     assert {path.name for path in workdir.iterdir()} <= {"inputs"}
+
+
+def test_sky_levels_are_right(workdir: Path) -> None:
+    found = run_quick("sky", workdir)
+    assert found["median, distance from astropy's"] < 1e-3
+    assert found["median: differences, of what is allowed"] <= 1.0
 
 
 def test_cutout_computes_only_its_tiles(workdir: Path) -> None:

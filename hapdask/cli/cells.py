@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hapdask.cli import options
-from hapdask.cli.console import page, show_json
+from hapdask.cli.console import make_table, show_json, show_table
 from hapdask.cli.exits import DONE, PARTIAL
 from hapdask.cli.groups import Wcs, spelt_out
 from hapdask.cli.runs import finish, open_files
@@ -119,14 +119,9 @@ def _row(cell: SkyCell) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     touched = any(row["exposures"] for row in rows)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("sky cell", "centre RA, Dec", "CRVAL", "fine CRPIX", "coarse CRPIX"):
-        table.add_column(heading, no_wrap=True)
-    if touched:
-        table.add_column("exposures")
+    headings = ("sky cell", "centre RA, Dec", "CRVAL", "fine CRPIX", "coarse CRPIX")
+    table = make_table(headings + ("exposures",) * touched)
     for row in rows:
         values = [
             row["name"],
@@ -139,7 +134,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             layers = sorted(row["exposures"].items())
             values.append(", ".join(f"{count} {name}" for name, count in layers))
         table.add_row(*values)
-    page().print(table)
+    show_table(table)
     if rows:
         sizes = rows[0]["fine"]["naxis"][0], rows[0]["coarse"]["naxis"][0]
         typer.echo(

@@ -38,9 +38,12 @@ def cutout(
     if out.exists() and not overwrite:
         raise StoreError(f"{out} exists (choose another name, or --overwrite)")
     from hapdask.products.accessor import HapAccessor
+    from hapdask.products.objects import storage_errors
     from hapdask.products.reader import open_mosaic
 
     window = HapAccessor(open_mosaic(path)).cutout(ra, dec, _size(size))
+    with storage_errors(str(out.parent)):
+        out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".fits":
         window.hap.to_fits(out, overwrite=overwrite)
     elif out.suffix == ".zarr":

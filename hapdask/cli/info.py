@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hapdask.cli import options
-from hapdask.cli.console import complain, page, plural, show_json
+from hapdask.cli.console import complain, date_text, make_table, plural, show_json, show_table
 from hapdask.cli.groups import Wcs, spelt_out
 from hapdask.cli.runs import open_quietly
 
@@ -59,29 +60,29 @@ def _rows(exposures: Exposures) -> list[dict[str, Any]]:
 
 
 def _show_exposures(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("file", "verdict", "layer", "exptime", "chips", "start (MJD)", "sky cells"):
-        table.add_column(heading, justify="right" if heading in ("exptime", "chips") else "left")
+    table = make_table(("file", "verdict", "layer", "exptime", "start", "sky cells"))
     for row in rows:
         used = row["layer"] is not None
         table.add_row(
             Text(os.path.basename(str(row["file"]))),
             Text(row["status"], style=_STYLES[row["status"]]),
             row["layer"] or "-",
-            f"{row['exptime']:.1f}" if used else "-",
-            str(row["chips"]) if used else "-",
-            f"{row['expstart']:.5f}" if used else "-",
+            f"{row['exptime']:7.1f}" if used else "-",
+            date_text(row["expstart"]) if used else "-",
             " ".join(name.removeprefix("skycell-") for name in row["cells"]) or "-",
         )
-    page().print(table)
+    show_table(table)
     for row in rows:
         if row["reason"]:
             typer.echo(f"{row['file']}: {row['status']}: {row['reason']}")
-    usable = sum(row["layer"] is not None for row in rows)
-    typer.echo(f"{plural(usable, 'exposure')} of {plural(len(rows), 'file')} can be used")
+    usable = [row for row in rows if row["layer"] is not None]
+    names = Counter(row["wcsname"] or "without a name" for row in usable)
+    if names:
+        listed = ", ".join(f"{count} {name}" for name, count in sorted(names.items()))
+        typer.echo(f"WCS: {listed}")
+    typer.echo(f"{plural(len(usable), 'exposure')} of {plural(len(rows), 'file')} can be used")
 
 
 def _mosaics(folder: str) -> list[dict[str, Any]]:
@@ -102,15 +103,18 @@ def _mosaics(folder: str) -> list[dict[str, Any]]:
 
 
 def _show_mosaics(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("mosaic", "layer", "scale", "tiles", "places"):
-        table.add_column(heading, justify="right" if heading == "tiles" else "left")
+    table = make_table(("mosaic", "layer", "scale", "tiles", "places"))
     for row in rows:
         whole = row["finished"] == row["tiles"]
         tiles = Text(f"{row['finished']}/{row['tiles']}", style="green" if whole else "yellow")
         places = " ".join(name.removeprefix("skycell-") for name in row["places"])
-        table.add_row(Text(row["path"]), row["layer"], row["scale"], tiles, places)
-    page().print(table)
+        table.add_row(Text(_near(row["path"])), row["layer"], row["scale"], tiles, places)
+    show_table(table)
+
+
+def _near(path: str) -> str:
+    """Give a path from here where it leads down."""
+    near = os.path.relpath(path)
+    return path if near.startswith(os.pardir) else near

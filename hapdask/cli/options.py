@@ -43,7 +43,7 @@ Headerlets = Annotated[
 ReferenceFiles = Annotated[
     Path | None,
     typer.Option(
-        "--reference-files", metavar="DIR", rich_help_panel=_INPUTS,
+        "--reference-files", metavar="DIR", rich_help_panel=_INPUTS, exists=True, file_okay=False,
         help="Folder of the IDCTAB, NPOLFILE, D2IMFILE, ... of files without distortion.",
     ),
 ]  # fmt: skip

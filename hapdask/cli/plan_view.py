@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hapdask.cli.console import page, plural, size_text, time_text
+from hapdask.cli.console import make_table, page, plural, show_table, size_text, time_text
 from hapdask.cli.plan_map import PlanMap, plan_maps
 
 if TYPE_CHECKING:
@@ -18,13 +17,13 @@ def show_plan(batch: Batch, *, tiles: bool = False) -> None:
     """Show a plan: its layers, where asked for every tile, and a map."""
     from hapdask.recipes.batch import scale_title
 
-    page().print(_table_of_jobs(batch))
+    show_table(_table_of_jobs(batch))
     if any(scale_title(job.place) == "coarse*" for job in batch.jobs):
         page().print("coarse*: on the archive's own coarse grid of the cell, for its FITS files")
     if tiles:
         for job in batch.jobs:
             page().print()
-            page().print(_table_of_tiles(job))
+            show_table(_table_of_tiles(job))
     for part in plan_maps(batch.jobs):
         page().print()
         _show_map(part)
@@ -46,8 +45,8 @@ def show_plan(batch: Batch, *, tiles: bool = False) -> None:
 def _table_of_jobs(batch: Batch) -> Any:
     from hapdask.recipes.batch import scale_title
 
-    table = _table(
-        ("place", "layer", "scale"), ("exposures", "tiles", "in", "out", "a task holds", "work")
+    table = make_table(
+        ("place", "layer", "scale"), ("exposures", "tiles", "in", "out", "task holds", "work")
     )
     for job in batch.jobs:
         plan = job.plan
@@ -68,7 +67,7 @@ def _table_of_jobs(batch: Batch) -> Any:
 def _table_of_tiles(job: Job) -> Any:
     from hapdask.recipes.batch import job_title
 
-    table = _table((), ("ty", "tx", "chips", "Mpixel in", "in", "out", "holds", "work"))
+    table = make_table((), ("ty", "tx", "chips", "Mpixel in", "in", "out", "holds", "work"))
     table.title, table.title_justify = job_title(job), "left"
     for tile in job.plan.tiles:
         table.add_row(
@@ -80,17 +79,6 @@ def _table_of_tiles(job: Job) -> Any:
             size_text(tile.peak_memory),
             time_text(tile.seconds),
         )
-    return table
-
-
-def _table(left: Sequence[str], right: Sequence[str]) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in left:
-        table.add_column(heading, no_wrap=True)
-    for heading in right:
-        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 

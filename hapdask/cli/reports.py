@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from hapdask.cli.console import page, plural, size_text, time_text
+from hapdask.cli.console import make_table, page, plural, show_table, size_text, time_text
 from hapdask.cli.exits import DONE, PARTIAL
 
 if TYPE_CHECKING:
@@ -32,21 +32,15 @@ def write_page(report: Report, context: typer.Context, client: Client | None = N
 
 def show_report(report: Report, out: Path, page_path: Path | None) -> None:
     """Show what was made: a table of layers, then the paths of files, and how long it took."""
-    from rich.table import Table
-
     from hapdask.recipes.batch import scale_title
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("place", "layer", "scale"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("exposures", "tiles", "made", "kept"):
-        table.add_column(heading, justify="right")
+    table = make_table(("place", "layer", "scale"), ("exposures", "tiles", "made", "kept"))
     for r in sorted(report.results, key=lambda r: (r.job.place.name, r.job.layer.name)):
         job = r.job
         counts = (len(job.plan.exposures), len(job.plan.tiles), r.made, r.kept)
         table.add_row(job.place.name, job.layer.name, scale_title(job.place), *map(str, counts))
     page().print()
-    page().print(table)
+    show_table(table)
     if any(scale_title(r.job.place) == "coarse*" for r in report.results):
         page().print("coarse*: on the archive's own coarse grid of the cell, for its FITS files")
     stores = dict.fromkeys(result.store for result in report.results)

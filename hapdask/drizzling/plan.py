@@ -337,16 +337,22 @@ def _tile_digest(
         "grid": [frame.root_key, frame.origin, frame.shape],
         "parameters": parameters.digest_items(),
         "variables": variables,
-        "inputs": [_input_facts(exposures[i.exposure], i) for i in inputs],
+        "inputs": [_input_facts(exposures[i.exposure], i, parameters) for i in inputs],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _input_facts(exposure: ExposureRecord, item: TileInput) -> list[object]:
-    """Everything of an exposure that can change the tile: only masks of blocks that reach it."""
+def _input_facts(
+    exposure: ExposureRecord, item: TileInput, parameters: DrizzleParameters
+) -> list[object]:
+    """Everything of an exposure that can change the tile: only masks of blocks that reach it.
+
+    What the noise is made of counts where it is made (no ERR), or is the weight.
+    """
     chip = exposure.chip(item.extver)
     identity = exposure.identity
     first, last = item.row0 // BLOCK[0], -(-item.row1 // BLOCK[0])
+    by_background = parameters.weight == "IVM"
     return [
         exposure.name,
         item.extver,
@@ -354,8 +360,9 @@ def _input_facts(exposure: ExposureRecord, item: TileInput) -> list[object]:
         [exposure.exptime, exposure.expstart, exposure.expend, exposure.unit],
         chip.distortion.digest,
         [chip.sky, chip.flux_factor, chip.idcscale],
-        [chip.gain, chip.read_noise, chip.dark, chip.shadow, chip.window],
+        [chip.gain, chip.bin, chip.shadow, chip.window],
+        [chip.read_noise, chip.dark] if by_background or chip.err is None else None,
         [astuple(s.identity) for s in (chip.sci, chip.err, chip.dq) if s and s.identity],
         sorted([m.kind, *m.hashes[first:last]] for m in chip.masks if any(m.hashes[first:last])),
-        chip.ivm and chip.ivm.hashes[first:last],
+        chip.ivm.hashes[first:last] if by_background and chip.ivm else None,
     ]

@@ -16,7 +16,9 @@ IVM
     it would need a reference file, and changes weights by a few per cent.  Where the read noise
     is not known, ERR stands in (`needs_error`); photon counters have none.
 
-Where a file has no ERR, sqrt(electrons + read noise**2) stands in for it.
+Where a file has no ERR, sqrt(electrons + dark + read noise**2) stands in for it: the dark is
+subtracted from SCI, its noise is not.  No pixel of a photon counter is surer than one photon:
+CALACS writes such an ERR, CALSTIS 0 where no photon came, which would leave the dark sky out.
 """
 
 from __future__ import annotations
@@ -89,9 +91,7 @@ def weigh(
     InputError
         If the weight needs errors that cannot be had, or a user's map cannot be read.
     """
-    err = rows.err
-    if err is None and chip.read_noise > 0:
-        err = counting_errors(rows.sci, to_electrons(exposure, chip), chip.read_noise)
+    err = _errors(rows, exposure, chip)
     by_error = parameters.weight == "ERR" or (
         parameters.weight == "IVM" and needs_error(exposure, chip)
     )
@@ -122,25 +122,46 @@ def weigh(
     return ChipPixels(first_row, rows.sci, kept, weight, doubt, chip.sky, gain)
 
 
+def _errors(
+    rows: ChipRows, exposure: ExposureRecord, chip: ChipRecord
+) -> NDArray[np.float32] | None:
+    """ERR of the file, or what stands in for it; None where neither is to be had."""
+    electrons, counter = to_electrons(exposure, chip), _counts_photons(exposure)
+    photon = np.float32(1.0 / electrons)
+    if rows.err is not None:
+        return np.where(rows.err == 0, photon, rows.err) if counter else rows.err
+    if chip.read_noise == 0 and not counter:
+        return None
+    made = counting_errors(rows.sci, electrons, dark_variance(chip))
+    return np.maximum(made, photon) if counter else made
+
+
+def _counts_photons(exposure: ExposureRecord) -> bool:
+    row = INSTRUMENTS.get((exposure.instrument.upper(), exposure.detector.upper()))
+    return row is not None and row.counts_photons
+
+
 def to_electrons(exposure: ExposureRecord, chip: ChipRecord) -> float:
     """Electrons of the whole exposure per unit of SCI."""
     return chip.gain * (exposure.exptime if exposure.unit.endswith("/ s") else 1.0)
 
 
+def dark_variance(chip: ChipRecord) -> float:
+    """Variance of a pixel without light, electrons**2: dark and read noise."""
+    return max(chip.dark, 0.0) + chip.read_noise**2
+
+
 def background_variance(exposure: ExposureRecord, chip: ChipRecord) -> float:
     """Variance of a pixel without sources, (SCI units)**2: read noise, dark and subtracted sky."""
     electrons = to_electrons(exposure, chip)
-    light = max(chip.dark, 0.0) + max(chip.sky, 0.0) * electrons
-    return (light + chip.read_noise**2) / electrons**2
+    return (max(chip.sky, 0.0) * electrons + dark_variance(chip)) / electrons**2
 
 
 def needs_error(exposure: ExposureRecord, chip: ChipRecord) -> bool:
     """Whether weight IVM must fall back on ERR: no map, and the background's noise is not known."""
     if chip.ivm is not None or chip.read_noise > 0:
         return False
-    row = INSTRUMENTS.get((exposure.instrument.upper(), exposure.detector.upper()))
-    noiseless = row is not None and row.counts_photons
-    return not (noiseless and background_variance(exposure, chip) > 0)
+    return not (_counts_photons(exposure) and background_variance(exposure, chip) > 0)
 
 
 def _scale(

@@ -1,7 +1,8 @@
 """The folder where hapdask keeps what it can make again: decompressed inputs, derived headers.
 
-A file appears whole or not at all, processes may share the folder, and whatever lies in it may
-be thrown away at any moment.  The oldest goes when there is too much.
+A file is ``kind/key/name``; it appears whole or not at all, processes may share the folder, and
+what hapdask put there may be thrown away at any moment.  The oldest goes when there is too much.
+Other files in the folder are nobody's business: they are neither counted nor touched.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, get_args
 
 from hapdask.errors import ParameterError
 
 log = logging.getLogger(__name__)
 
+#: What is kept: decompressed inputs, and WCSs made from reference tables.
+Kind = Literal["unpacked", "wcs"]
+
 #: Bytes kept before the oldest files go; ``HAPDASK_CACHE_GB`` sets another limit.
 MAX_BYTES = 20 << 30
 _UNFINISHED = ".tmp"
+_KEY = re.compile(r"[0-9a-f]{32,64}$")
 _ABANDONED_NS = 24 * 3600 * 10**9  # no process writes one file for a day
 
 
@@ -35,7 +41,7 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache").absolute() / "hapdask"
 
 
-def open_cached(kind: str, key: str, name: str) -> BinaryIO | None:
+def open_cached(kind: Kind, key: str, name: str) -> BinaryIO | None:
     """Open a file of the cache for reading, marked as used just now; None where it is not there."""
     try:
         file = (cache_folder() / kind / key / name).open("rb")
@@ -46,8 +52,16 @@ def open_cached(kind: str, key: str, name: str) -> BinaryIO | None:
     return file
 
 
-def keep(kind: str, key: str, name: str, pieces: Iterable[bytes]) -> BinaryIO:
+def keep(kind: Kind, key: str, name: str, pieces: Iterable[bytes]) -> BinaryIO:
     """Write a file of the cache; it appears when the last piece is written.
+
+    Parameters
+    ----------
+    kind : {"unpacked", "wcs"}
+    key : str
+        32 to 64 hexadecimal digits: a hash of all that the content depends on.
+    name : str
+    pieces : iterable of bytes
 
     Returns
     -------
@@ -95,13 +109,11 @@ def _throw_out_oldest(new: Path) -> None:
     """Remove files, least recently used first, until the limit holds; never the new one."""
     files = []
     unfinished_since = time.time_ns() - _ABANDONED_NS
-    for folder, _, names in os.walk(cache_folder()):
-        for name in names:
-            path = Path(folder, name)
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                if not name.endswith(_UNFINISHED) or status.st_mtime_ns < unfinished_since:
-                    files.append((status.st_mtime_ns, status.st_size, path))
+    for path in _own_files():
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if not path.name.endswith(_UNFINISHED) or status.st_mtime_ns < unfinished_since:
+                files.append((status.st_mtime_ns, status.st_size, path))
     excess = sum(size for _, size, _ in files) - _limit()
     for _, size, path in sorted(files):
         if excess <= 0:
@@ -110,6 +122,21 @@ def _throw_out_oldest(new: Path) -> None:
             log.info("%s: thrown out of the cache", path)
             _remove(path)
             excess -= size
+
+
+def _own_files() -> Iterator[Path]:
+    """Files that `keep` wrote; the folder may be one that holds a user's own as well."""
+    for kind in get_args(Kind):
+        for folder in _entries(cache_folder() / kind):
+            if _KEY.match(folder.name):
+                yield from _entries(folder)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # not there, or gone by now
+        return []
 
 
 def _limit() -> int:

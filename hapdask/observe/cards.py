@@ -2,16 +2,20 @@
 
 A header is untrusted text: what does not read as a card of the FITS standard 4.0 is left out,
 nothing is evaluated and nothing is handed to a WCS library.  Astropy reads the same values (the
-tests compare) but ten times slower.  Lives here: text to values.  Not here: finding headers in
-a file (`fits`), judging values (`selection`, `chips`).
+tests compare) but ten times slower.  Lives here: text to values, and values as what they should
+be.  Not here: finding headers in a file (`fits`), judging values (`selection`, `chips`).
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 
 #: What a card can hold.
 Value = str | int | float | bool | None
+#: A header.
+Cards = Mapping[str, Value]
 
 CARD = 80
 _TITLE = " " * 14 + "/ "
@@ -52,14 +56,15 @@ def parse_cards(raw: bytes) -> dict[str, Value]:
     """
     text = raw.decode("latin-1")
     cards: dict[str, Value] = {}
-    unfinished: str | None = None  # keyword whose string goes on in a CONTINUE card
+    long: dict[str, list[str]] = {}  # pieces of the strings that go on in CONTINUE cards
+    unfinished: list[str] | None = None
     for start in range(0, len(text) - CARD + 1, CARD):
         card = text[start : start + CARD]
         keyword = card[:8].rstrip()
         if keyword == "END":
             break
         if keyword == "CONTINUE":
-            unfinished = _continue(cards, unfinished, card)
+            unfinished = _continue(unfinished, card)
             continue
         unfinished = None
         if card.startswith(_TITLE) and _printable(card):
@@ -77,8 +82,24 @@ def parse_cards(raw: bytes) -> dict[str, Value]:
         if keyword not in cards:
             cards[keyword] = value
             if isinstance(value, str) and value.endswith("&"):
-                unfinished = keyword
-    return cards
+                unfinished = long[keyword] = [value]
+    return cards | {keyword: "".join(pieces) for keyword, pieces in long.items()}
+
+
+def text_of(cards: Cards, key: str) -> str:
+    """Value of a card as text without blanks around it; empty where it has none."""
+    value = cards.get(key)
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    return "" if value is None else str(value).strip()
+
+
+def number_of(cards: Cards, key: str) -> float | None:
+    """Value of a card, or None where it is no finite number."""
+    value = cards.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _value(field: str) -> tuple[bool, Value]:
@@ -97,14 +118,14 @@ def _value(field: str) -> tuple[bool, Value]:
     return _printable(text), text.replace("''", "'").rstrip()
 
 
-def _continue(cards: dict[str, Value], unfinished: str | None, card: str) -> str | None:
-    """Lengthen a string that ended in ``&``; return its keyword while it goes on."""
+def _continue(pieces: list[str] | None, card: str) -> list[str] | None:
+    """Lengthen a string that ended in ``&``; return its pieces while it goes on."""
     match = _STRING.match(card[8:])
-    if unfinished is None or match is None or not _printable(match[1]):
+    if pieces is None or match is None or not _printable(match[1]):
         return None
-    longer = str(cards[unfinished])[:-1] + match[1].replace("''", "'").rstrip()
-    cards[unfinished] = longer
-    return unfinished if longer.endswith("&") else None
+    pieces[-1] = pieces[-1][:-1]
+    pieces.append(match[1].replace("''", "'").rstrip())
+    return pieces if pieces[-1].endswith("&") else None
 
 
 def _printable(text: str) -> bool:

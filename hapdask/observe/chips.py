@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from hapdask.errors import InputError
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Cards, Value, number_of
 from hapdask.observe.companions import identity_of, open_companion
 from hapdask.observe.distortion import Distortion
 from hapdask.observe.fits import FitsFile, Hdu
@@ -134,9 +134,12 @@ class _ChipReader:
         _check_cards(science, file.path)
         sized = {**header, "NAXIS1": shape[1], "NAXIS2": shape[0]}
         distortion = Distortion.from_header(sized, self.tables, **where)
-        _check_distortion(distortion, facts, placement, instrument.label, **where)
-        noise = electronics(self.primary, header, instrument, facts, path=file.path)
         idcscale = _positive(header, "IDCSCALE") or distortion.pixel_scale
+        idcscale = pixel_scale(idcscale, facts, placement.bin)
+        scales = {"the CD matrix": distortion.pixel_scale, "IDCSCALE": idcscale}
+        _check_scales(scales, facts.scale * placement.bin, instrument.label, **where)
+        _check_tables(distortion, placement, **where)
+        noise = electronics(self.primary, header, instrument, facts, path=file.path)
         photflam = _positive(header, "PHOTFLAM") or _positive(self.primary, "PHOTFLAM")
         return ChipRecord(
             extver=science.extver,
@@ -147,7 +150,7 @@ class _ChipReader:
             err=self._error(science, shape),
             dq=self._quality(science, shape),
             photflam=photflam or 0.0,
-            idcscale=pixel_scale(idcscale, facts, placement.bin),
+            idcscale=idcscale,
             gain=noise.gain,
             read_noise=noise.read_noise,
             dark=noise.dark,
@@ -169,7 +172,9 @@ class _ChipReader:
 
     def _error(self, science: Hdu, shape: tuple[int, int]) -> PixelSource | None:
         name = self.instrument.ext_names[1]
-        return _companion(self.file, name, science, shape) if name else None
+        found = _companion(self.file, name, science, shape) if name else None
+        unmade = found is not None and found.constant is not None and not found.constant > 0
+        return None if unmade else found  # errors of 0 everywhere are none
 
     def _quality(self, science: Hdu, shape: tuple[int, int]) -> PixelSource | None:
         """Find the data quality, in the file or in its companion."""
@@ -246,25 +251,22 @@ def _check_cards(science: Hdu, path: str) -> None:
             raise InputError(path, f"{key} = {value} is absurd", ext=science.label, remedy=_RESTORE)
 
 
-def _check_distortion(
-    distortion: Distortion,
-    facts: ChipFacts,
-    placement: Placement,
-    label: str,
-    *,
-    path: str,
-    ext: str,
+def _check_scales(
+    scales: Mapping[str, float], expected: float, label: str, *, path: str, ext: str
 ) -> None:
-    """Refuse what is possible, but not for this detector."""
-    expected = facts.scale * placement.bin
-    if not 0.5 < distortion.pixel_scale / expected < 2.0:
-        raise InputError(
-            path,
-            f"the CD matrix gives pixels of {distortion.pixel_scale:.4g} arcsec; "
-            f"{label} has {expected:.4g}",
-            ext=ext,
-            remedy=_RESTORE,
-        )
+    """Refuse scales (arcsec / pixel) that are possible, but not for this detector."""
+    for source, scale in scales.items():
+        if not 0.5 < scale / expected < 2.0:
+            raise InputError(
+                path,
+                f"{source} gives pixels of {scale:.4g} arcsec; {label} has {expected:.4g}",
+                ext=ext,
+                remedy=_RESTORE,
+            )
+
+
+def _check_tables(distortion: Distortion, placement: Placement, *, path: str, ext: str) -> None:
+    """Refuse look-up tables that end inside a whole chip."""
     if placement.whole and (short := short_tables(distortion)):
         name, first, last, size = short[0]
         raise InputError(
@@ -282,14 +284,12 @@ def _chip_number(science: Hdu, instrument: Instrument) -> int:
     return order[science.extver - 1] if 1 <= science.extver <= len(order) else order[0]
 
 
-def _positive(header: Mapping[str, Value], key: str) -> float | None:
-    value = header.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) and value > 0 else None
+def _positive(header: Cards, key: str) -> float | None:
+    value = number_of(header, key)
+    return value if value is not None and value > 0 else None
 
 
-def export_cards(header: Mapping[str, Value]) -> Keywords:
+def export_cards(header: Cards) -> Keywords:
     """Keep the cards that a product may quote: finite, no structure, no alternate WCS but O."""
     return tuple(
         (key, value) if value == 0 else _card(key, value)  # 0.0 and -0.0 are equal, and differ

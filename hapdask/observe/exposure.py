@@ -17,7 +17,7 @@ from hapdask.errors import InputError
 from hapdask.observe.cards import Value
 from hapdask.observe.chips import TableCache
 from hapdask.observe.inputs.entry import Entry, Input, Unusable
-from hapdask.observe.inputs.expand import PathLike, read_files, read_inputs
+from hapdask.observe.inputs.expand import read_files, read_inputs
 from hapdask.observe.opening import open_exposure
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.remote import is_remote
@@ -25,7 +25,7 @@ from hapdask.observe.selection import Verdict
 from hapdask.observe.solutions.choose import Solutions
 from hapdask.observe.solutions.headerlets import Headerlet, scan_headerlets
 from hapdask.observe.solutions.reference import References
-from hapdask.observe.source import resolve
+from hapdask.observe.source import PathLike, resolve
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def _collect(found: Sequence[tuple[str, Opened]], strict: bool) -> Exposures:
     chosen = _choose([r for _, r in found if isinstance(r, ExposureRecord)])
     for url, result in found:
         if isinstance(result, InputError):
-            verdict = Verdict("rejected", _reason(result))
+            verdict = Verdict("rejected", _reason(result, url))
             errors.append(result)
         elif isinstance(result, Verdict):
             verdict = result
@@ -246,9 +246,11 @@ def _duplicate(record: ExposureRecord, kept: ExposureRecord) -> Verdict:
     return Verdict("rejected", reason, "ROOTNAME", record.name)
 
 
-def _reason(error: InputError) -> str:
-    """Tell an error without the file, which stands beside the verdict."""
-    where = f"{error.ext}: " if error.ext else ""
+def _reason(error: InputError, url: str) -> str:
+    """Tell an error without the file where it is the one beside the verdict (a c1m is not)."""
+    other = "" if error.path == url else error.path
+    ext = f"[{error.ext}]" if other and error.ext else error.ext or ""
+    where = f"{other}{ext}: " if other or ext else ""
     return where + error.problem + (f" ({error.remedy})" if error.remedy else "")
 
 

@@ -5,13 +5,11 @@ Not here: lists of files (`exposure`), the chips themselves (`chips`), pixels (`
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Mapping
 
 from hapdask.errors import InputError
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Cards, Value, number_of, text_of
 from hapdask.observe.chips import TableCache, export_cards, read_chips
 from hapdask.observe.fits import FitsFile, scan_source
 from hapdask.observe.instruments import (
@@ -32,7 +30,7 @@ _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}$")
 _SECONDS_PER_DAY = 86400.0
 #: The primary WCS.
 USUAL = Solutions()
-NO_CHANGES: Mapping[str, Value] = {}
+NO_CHANGES: Cards = {}
 _TIMES = ("EXPTIME", "EXPSTART", "EXPEND")
 
 
@@ -40,7 +38,7 @@ def open_exposure(
     url: str,
     cache: TableCache,
     solutions: Solutions = USUAL,
-    changes: Mapping[str, Value] = NO_CHANGES,
+    changes: Cards = NO_CHANGES,
 ) -> tuple[ExposureRecord | Verdict, ...]:
     """Open one file by its headers.
 
@@ -108,7 +106,7 @@ def _record(
     file: FitsFile,
     instrument: Instrument,
     chips: tuple[ChipRecord, ...],
-    cards: Mapping[str, Value],
+    cards: Cards,
     verdict: Verdict,
     imset: str,
 ) -> ExposureRecord:
@@ -143,11 +141,11 @@ def _record(
         expstart=start,
         expend=end,
         unit=units.pop(),
-        proposal=_text(primary, "PROPOSID"),
+        proposal=text_of(primary, "PROPOSID"),
         visit=name[:6],
-        target=_text(primary, "TARGNAME"),
+        target=text_of(primary, "TARGNAME"),
         suffix=_suffix(url, primary),
-        wcsname=_text(science, "WCSNAME"),
+        wcsname=text_of(science, "WCSNAME"),
         verdict=judge_wcs(file, _warned(verdict, chips, instrument)),
         chips=chips,
         keywords=export_cards(primary),
@@ -174,34 +172,30 @@ def _where_dq(instrument: Instrument) -> str:
     return f"there is no {pair.other[1:]} file beside the {pair.suffix[1:]}" if pair else "no DQ"
 
 
-def _rootname(primary: Mapping[str, Value], url: str) -> str:
+def _rootname(primary: Cards, url: str) -> str:
     """ROOTNAME, else the start of the file's name: it names the exposure in every product."""
     words = os.path.basename(url).split(".")[0].split("_")
     in_name = words[-2] if words[0] == "hst" and len(words) > 2 else words[0]  # HAP's names
-    name = (_text(primary, "ROOTNAME") or in_name).lower()
+    name = (text_of(primary, "ROOTNAME") or in_name).lower()
     if not _SAFE_NAME.match(name):
         raise InputError(url, f"ROOTNAME = {name!r} is no name", remedy="mend the primary header")
     return name
 
 
-def _suffix(url: str, primary: Mapping[str, Value]) -> str:
+def _suffix(url: str, primary: Cards) -> str:
     for suffix in ("flc", "flt"):
         if url.removesuffix(".gz").endswith(f"_{suffix}.fits"):
             return suffix
-    return "flc" if _text(primary, "PCTECORR").upper() == "COMPLETE" else "flt"
+    return "flc" if text_of(primary, "PCTECORR").upper() == "COMPLETE" else "flt"
 
 
-def _text(cards: Mapping[str, Value], key: str) -> str:
-    value = cards.get(key)
-    return "" if value is None else str(value).strip()
-
-
-def _number(
-    primary: Mapping[str, Value], key: str, url: str, default: float | None = None
-) -> float:
-    value = primary.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _number(primary: Cards, key: str, url: str, default: float | None = None) -> float:
+    value = number_of(primary, key) if key in primary else default
+    if value is None:
         raise InputError(
-            url, f"{key} = {value!r} is not a number", ext="PRIMARY", remedy="mend the header"
+            url,
+            f"{key} = {primary.get(key)!r} is not a number",
+            ext="PRIMARY",
+            remedy="mend the header",
         )
-    return float(value)
+    return value

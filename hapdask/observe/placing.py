@@ -8,14 +8,11 @@ image as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from hapdask.errors import InputError
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Cards, number_of
 from hapdask.observe.instruments import ChipFacts, Instrument, Quadrant, binning
-
-Cards = Mapping[str, Value]
 
 #: Detector pixels by which an image may hang over: overscan that LTV still counts.
 _OVERHANG = 64
@@ -65,7 +62,7 @@ def place(
     for axis, size, full in zip((2, 1), shape, instrument.shape, strict=True):
         if size > -(-full // side):
             raise _too_large(shape, side, instrument, path, ext)
-        shift = _number(science, f"LTV{axis}")
+        shift = number_of(science, f"LTV{axis}") or 0.0
         start = round(-shift) * side
         if start < -_OVERHANG or start + size * side > full + _OVERHANG:
             raise InputError(
@@ -74,7 +71,7 @@ def place(
                 ext=ext,
                 remedy=_MEND,
             )
-        named = _number(science, f"SIZAXIS{axis}") if instrument.bin_keywords else 0.0
+        named = number_of(science, f"SIZAXIS{axis}") if instrument.bin_keywords else None
         if named and size * side > named + side:
             raise InputError(
                 path,
@@ -130,11 +127,3 @@ def _too_large(
         ext=ext,
         remedy="give a calibrated FLT or FLC file",
     )
-
-
-def _number(cards: Cards, key: str) -> float:
-    """Read a number; 0 where there is none."""
-    value = cards.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return 0.0
-    return float(value)

@@ -9,14 +9,13 @@ filters, ramps and dispersers, which never enter a layer.  Not here: judgements 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Cards, text_of
 from hapdask.observe.instruments import Instrument, filter_elements
 
-Cards = Mapping[str, Value]
 Status = Literal["accepted", "rejected", "warning"]
 Test = Callable[[str], bool]
 
@@ -175,13 +174,13 @@ def _findings(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
     """Ask the rules in their order; warnings of the card rules come last."""
     rules = [rule for rule in _CARDS if rule.holds_for(instrument)]
     for rule in rules:
-        if rule.status == "rejected" and rule.is_bad(value := _text(cards, rule.keyword)):
+        if rule.status == "rejected" and rule.is_bad(value := text_of(cards, rule.keyword).upper()):
             yield Verdict("rejected", rule.reason, rule.keyword, value)
     if (problem := _exposure_time(cards)) is not None:
         yield problem
     yield from _elements(cards, instrument)
     for rule in rules:
-        if rule.status == "warning" and rule.is_bad(value := _text(cards, rule.keyword)):
+        if rule.status == "warning" and rule.is_bad(value := text_of(cards, rule.keyword).upper()):
             yield Verdict("warning", rule.reason, rule.keyword, value)
 
 
@@ -206,10 +205,3 @@ def _elements(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
         for rule in _ELEMENTS:
             if element.startswith(rule.start):
                 yield Verdict(rule.status, rule.reason, keyword, element)
-
-
-def _text(cards: Cards, key: str) -> str:
-    value = cards.get(key)
-    if isinstance(value, bool):
-        return "T" if value else "F"
-    return str(value or "").strip().upper()

@@ -21,13 +21,15 @@ from hapdask.errors import InputError
 from hapdask.observe.remote import SCHEMES, is_remote, open_remote, retrying
 from hapdask.observe.unpacked import is_packed, unpack
 
+#: What a user may name a file by.
+PathLike = str | os.PathLike[str]
 #: Bytes fetched at once while headers are read: one request usually holds a whole header.
 WINDOW = 16 * 2880
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LOCAL = "file"
 
 
-def resolve(path: str | os.PathLike[str]) -> str:
+def resolve(path: PathLike) -> str:
     """Make an address that means the same in every process.
 
     Parameters
@@ -43,9 +45,11 @@ def resolve(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     InputError
-        For another kind of address, or a chain of them (``a::b``).
+        For another kind of address, a chain of them (``a::b``), or a name with a zero byte.
     """
     text = os.fspath(path)
+    if "\0" in text:
+        raise InputError(repr(text), "a name with a zero byte", remedy="check the name")
     match = _SCHEME.match(text)
     if match is None:
         return os.path.abspath(os.path.expanduser(text))

@@ -15,7 +15,7 @@ import threading
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from hapdask.errors import InputError
 from hapdask.observe.cache import cache_folder, keep, open_cached
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 #: No exposure is larger; what grows beyond it is broken, or meant to fill the disk.
 MAX_UNPACKED = 8 << 30
 _STEP = 1 << 20
-_KIND = "unpacked"
+_KIND: Final = "unpacked"
 _guard = threading.Lock()
 _locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 

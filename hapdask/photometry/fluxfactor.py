@@ -26,7 +26,12 @@ from hapdask.errors import ParameterError
 from hapdask.observe.record import ExposureRecord
 
 _MISSING = "PHOTFLAM is missing: the flux is not brought to the layer's system"
+_ABSURD = "PHOTFLAM is absurd beside the layer's: the flux is not brought to its system"
 _ONLY_GAINS = "PHOTFLAM is missing from the whole layer: chips are brought together by gain alone"
+
+
+#: No two chips of a filter differ so much, at whatever gain.
+_FAR = 1000.0
 
 
 @cache
@@ -90,8 +95,8 @@ def apply_flux_factors(
     Returns
     -------
     list of ExposureRecord
-        In the order given.  A chip without PHOTFLAM keeps the factor 1 (that of its gain where the
-        layer has no figure), and its exposure's verdict warns of it.
+        In the order given.  A chip without a credible PHOTFLAM keeps the factor 1 (that of its
+        gain where the layer has no figure), and its exposure's verdict warns of it.
 
     Raises
     ------
@@ -134,11 +139,14 @@ def _by_gain(record: ExposureRecord, layer: float) -> ExposureRecord:
 
 
 def _scaled(record: ExposureRecord, figure: float) -> ExposureRecord:
-    factors = {c.extver: c.photflam / figure if c.photflam > 0 else 1.0 for c in record.chips}
-    scaled = record.with_flux_factors(factors)
-    if all(chip.photflam > 0 for chip in record.chips):
-        return scaled
-    return scaled.with_verdict(scaled.verdict.warned(_MISSING, "PHOTFLAM"))
+    factors, verdict = {}, record.verdict
+    for chip in record.chips:
+        factor = chip.photflam / figure
+        if not 1.0 / _FAR < factor < _FAR:
+            verdict = verdict.warned(_ABSURD if factor else _MISSING, "PHOTFLAM")
+            factor = 1.0
+        factors[chip.extver] = factor
+    return record.with_flux_factors(factors).with_verdict(verdict)
 
 
 def _warned(record: ExposureRecord) -> ExposureRecord:

@@ -26,7 +26,7 @@ from hapdask.sky.frame import Frame
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hapdask.products.headers import HeaderSource
+    from hapdask.products.header_source import HeaderSource
     from hapdask.sky.cells import SkyCell
 
 
@@ -198,21 +198,15 @@ class HapAccessor:
         return draw(self._ds, variable, ax=ax, **options)
 
     def _header_source(self) -> HeaderSource:
-        from hapdask.products.headers import HeaderSource, recorded_parameters
+        from hapdask.products.header_source import HeaderSource
 
-        records = self._ds.attrs.get("records")
-        exposures = sorted(records.values(), key=lambda r: (r.expstart, r.name)) if records else []
-        if not exposures:
+        if not self._ds.attrs.get("records"):
             raise StoreError(
                 "this mosaic has no records of its exposures (give header_source=HeaderSource(...))"
             )
         cell = self._sky_cell()
-        return HeaderSource(
-            exposures=tuple(exposures),
-            cell="" if cell is None else cell.name,
-            parameters=recorded_parameters(self._ds.attrs),
-            flux_unit=str(self._ds.attrs.get("flux_unit", "electron / s")),
-        )
+        name = "" if cell is None else cell.name
+        return HeaderSource.of_mosaic(self._ds.attrs, self.frame, cell=name)
 
     def _sky_cell(self) -> SkyCell | None:
         """Sky cell whose frame this is."""

@@ -25,9 +25,16 @@ from hapdask.errors import StoreError
 from hapdask.products.blocks import Beside, Block, blocks_of
 from hapdask.products.context import ContextBits
 from hapdask.products.coverage import Coverage
-from hapdask.products.fits_file import FitsFile
-from hapdask.products.fits_layout import CONTEXT, EXTENSIONS, Sheet, lay_out, separate_path
-from hapdask.products.headers import HeaderSource
+from hapdask.products.fits_file import FitsFile, publish
+from hapdask.products.fits_layout import (
+    CONTEXT,
+    EXTENSIONS,
+    Sheet,
+    lay_out,
+    separate_path,
+    separate_paths,
+)
+from hapdask.products.header_source import HeaderSource
 from hapdask.products.index import frame_of
 from hapdask.products.provenance import TiledPalette, united
 from hapdask.sky.frame import Frame
@@ -78,9 +85,8 @@ def write_fits(
     path : path
         The file; it appears whole or not at all.
     header_source : HeaderSource
-        Inputs and parameters, for the headers.
     frame : Frame, optional
-        Of the Dataset; the one that it carries if None.
+        The one that the Dataset carries if None.
     planes : sequence of str, optional
         Variables to write, in order; names of `EXTENSIONS`.  Those of `PLANES` that the
         Dataset has if None.
@@ -90,10 +96,12 @@ def write_fits(
         exposures and visits have it, those of sky cells have not (as in the archive).
     separate : bool
         Write a file per image: ``x_drz.fits`` becomes ``x_drz_sci.fits``, ``x_drz_wht.fits``, ...
+        The one of SCI appears last: where it is, the others are those of the same making.
     overwrite : bool
-        Whether files that are there already may be replaced.
+        Whether files that are there already may be replaced; separate files of images that the
+        product no longer has are removed.
     memory : int
-        Bytes of blocks held at a time; what the Dataset needs to compute them comes on top.
+        Bytes of blocks held at a time; what computing them takes comes on top.
 
     Returns
     -------
@@ -103,8 +111,7 @@ def write_fits(
     Raises
     ------
     StoreError
-        If the Dataset lacks a plane or does not fit the frame, a file is there already, or
-        it cannot be written; says which file and what to do.
+        If the Dataset lacks a plane or does not fit the frame, or a file cannot be written.
     """
     path = Path(path)
     frame = frame_of(dataset) if frame is None else frame
@@ -113,17 +120,27 @@ def write_fits(
     read = dataset[_variables(dataset, wanted, ctx, path)]
     _check_shape(read, frame, path)
     bits = ContextBits(header_source.chips, str(path))
-    ctx_planes = bits.planes if ctx else 0
-    sheets = lay_out(path, header_source, frame, wanted, ctx_planes, separate=separate)
-    full_pixels = prod(header_source.full_shape or frame.shape)
+    sheets = lay_out(path, header_source, frame, wanted, bits.planes * ctx, separate=separate)
+    outdated = _outdated(path, sheets, overwrite) if separate else []
     with ExitStack() as stack:
         files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
         coverage = _stream(read, frame, bits, sheets, files, memory)
-        statistics, s_region = coverage.statistics(full_pixels), coverage.s_region()
+        statistics = coverage.statistics(prod(header_source.full_shape or frame.shape))
+        s_region = coverage.s_region()
         for sheet, file in zip(sheets, files, strict=True):
             sheet.finish(file, statistics, s_region)
-            log.info("wrote %s", sheet.path)
+        publish(files, outdated)
+    log.info("wrote %s", ", ".join(str(sheet.path) for sheet in sheets))
     return sheets[0].path
+
+
+def _outdated(path: Path, sheets: Sequence[Sheet], overwrite: bool) -> list[Path]:
+    """Find separate files of a former product of that name, which had other images."""
+    written = {sheet.path for sheet in sheets}
+    found = [p for p in separate_paths(path).values() if p not in written and p.exists()]
+    if found and not overwrite:
+        raise StoreError(f"{found[0]} exists already (ask to overwrite it, or name another)")
+    return found
 
 
 def _stream(

@@ -2,8 +2,9 @@
 
 Strategy: the layout is fixed before any pixel is known; all bytes go by offset into a side file
 ``<name>.<random>.part``, whose room is claimed at once so that a full disk shows at the start;
-headers and checksums follow at the end, then the file is synced and renamed.  Memory holds one
-piece.  Not here: what the headers say (`headers`), which pixels are written (`fits_export`).
+headers and checksums follow at the end, then the file is synced and, with the others of its
+product, renamed.  Memory holds one piece.  Not here: what the headers say (`headers`), which
+pixels are written (`fits_export`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from hapdask.errors import StoreError
 from hapdask.products.checksum import add_words, checksummed
 from hapdask.products.fits_cards import BLOCK, Card
+from hapdask.products.folder_lock import alone_in, lock, remove_abandoned, sync_folder
 from hapdask.products.objects import storage_errors
 
 log = logging.getLogger(__name__)
@@ -88,10 +90,11 @@ class Image:
 
 
 class FitsFile:
-    """Writes one file; use it in a ``with`` block and call `finish` at its end.
+    """Writes one file; use it in a ``with`` block, call `finish` at its end, then `publish`.
 
-    Leaving the block without `finish` removes the side file.  A process that is killed leaves
-    it, under a name that no reader takes for the product.
+    Leaving the block without `publish` removes the side file.  A process that is killed leaves
+    it, under a name that no reader takes for the product; the next writer of that product
+    removes it.
 
     Parameters
     ----------
@@ -133,9 +136,11 @@ class FitsFile:
         self._fd = -1
 
     def __enter__(self) -> Self:
-        self._refuse_existing()
-        with storage_errors(str(self._path)):
+        self.refuse_existing()
+        with storage_errors(str(self._path)), alone_in(self._path.parent):
+            remove_abandoned(self._path)
             self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            lock(self._fd)  # tells that its writer lives
         try:
             with storage_errors(str(self._path)):
                 _claim(self._fd, self._size)
@@ -183,7 +188,7 @@ class FitsFile:
         self._sums[name] = add_words(self._sums[name], data)
 
     def finish(self, primary: Sequence[Card], headers: Mapping[str, Sequence[Card]]) -> None:
-        """Write the headers with their checksums, and let the file appear.
+        """Write the headers with their checksums, and sync; the file does not appear yet.
 
         Parameters
         ----------
@@ -206,12 +211,12 @@ class FitsFile:
             if self._tail:
                 _write_at(self._fd, np.frombuffer(self._tail, dtype=np.uint8), self._tail_at)
             os.fsync(self._fd)
-        self._refuse_existing()
-        with storage_errors(str(self._path)):
-            os.replace(self._part, self._path)
-            os.close(self._fd)
-            self._fd = -1
-            _sync_folder(self._path.parent)
+
+    def rename(self) -> None:
+        """Let the finished file appear; see `publish`."""
+        os.replace(self._part, self._path)
+        os.close(self._fd)
+        self._fd = -1
 
     def _header(self, name: str, start: int, room: int, cards: list[Card], datasum: int) -> None:
         content = checksummed(cards, room, datasum)
@@ -220,16 +225,64 @@ class FitsFile:
         with storage_errors(str(self._path)):
             _write_at(self._fd, np.frombuffer(content, dtype=np.uint8), start)
 
-    def _refuse_existing(self) -> None:
+    def refuse_existing(self) -> None:
+        """Make sure that the file may be written.
+
+        Raises
+        ------
+        StoreError
+            If it is there already and may not be replaced, or is a folder.
+        """
         if self._path.is_dir():
             raise StoreError(f"{self._path} is a folder (name the file in it)")
         if self._path.exists() and not self._overwrite:
             raise StoreError(f"{self._path} exists already (ask to overwrite it, or name another)")
 
+    @property
+    def path(self) -> Path:
+        """The file to appear."""
+        return self._path
+
     def _discard(self) -> None:
         os.close(self._fd)
         self._fd = -1
         self._part.unlink(missing_ok=True)
+
+
+def publish(files: Sequence[FitsFile], outdated: Sequence[Path] = ()) -> None:
+    """Let the finished files of one product appear.
+
+    The first of several goes before the others are replaced and comes after them: a product
+    that has its first file has all of them, of one making, whenever the process was killed.
+
+    Parameters
+    ----------
+    files : sequence of FitsFile
+        The one that readers are given the name of first.
+    outdated : sequence of Path
+        Files of a former product of that name, to be removed.
+
+    Raises
+    ------
+    StoreError
+        If one of them is there by now and may not be replaced, or the disk fails.
+    """
+    first, *others = files
+    folder = first.path.parent
+    with storage_errors(str(first.path)), alone_in(folder):
+        for file in files:
+            file.refuse_existing()
+        if others or outdated:
+            first.path.unlink(missing_ok=True)
+            sync_folder(folder)
+        for path in outdated:
+            path.unlink(missing_ok=True)
+        for file in others:
+            file.rename()
+        if others:
+            sync_folder(folder)
+        first.rename()
+        sync_folder(folder)
 
 
 def primary_structure() -> list[Card]:
@@ -259,11 +312,3 @@ def _write_at(fd: int, data: npt.NDArray[np.generic], start: int) -> None:
     while left:
         done = os.pwrite(fd, left, start)
         left, start = left[done:], start + done
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

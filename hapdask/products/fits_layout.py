@@ -17,7 +17,8 @@ from hapdask.products.checksum import checksummed
 from hapdask.products.fits_cards import BLOCK, Card
 from hapdask.products.fits_file import FitsFile, Image, primary_structure
 from hapdask.products.hdrtab import hdrtab
-from hapdask.products.headers import HeaderSource, ProductCards
+from hapdask.products.header_source import HeaderSource
+from hapdask.products.headers import ProductCards
 from hapdask.sky.frame import Frame
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ def lay_out(
 def separate_path(path: Path, name: str) -> Path:
     """Name the file of one image: ``x_drz.fits`` and SCI give ``x_drz_sci.fits``."""
     return path.with_name(f"{path.stem}_{name.lower()}{path.suffix}")
+
+
+def separate_paths(path: Path) -> dict[str, Path]:
+    """Name the separate files that a product can have, by the name of their image."""
+    names = [extension for extension, _ in EXTENSIONS.values()] + [CONTEXT]
+    return {name: separate_path(path, name) for name in names}
 
 
 def _room(cards: Sequence[Card]) -> int:

@@ -19,7 +19,7 @@ import xarray as xr
 from hapdask.drizzling.palette import Input, Palette
 from hapdask.errors import StoreError
 from hapdask.products.context import keys_of_planes
-from hapdask.products.fits_layout import CONTEXT, EXTENSIONS, separate_path
+from hapdask.products.fits_layout import CONTEXT, EXTENSIONS, separate_paths
 from hapdask.products.hdrtab import NAME as HDRTAB
 from hapdask.products.index import attach_frame
 from hapdask.products.layout import variable_attributes
@@ -168,8 +168,7 @@ def _files(path: Path) -> dict[str, Path]:
     if not path.stem.endswith("_sci"):
         return {"": path}
     whole = path.with_name(path.name.removesuffix(f"_sci{path.suffix}") + path.suffix)
-    names = [extension for extension, _ in EXTENSIONS.values()] + [CONTEXT]
-    found = {name: separate_path(whole, name) for name in names}
+    found = separate_paths(whole)
     return {name: file for name, file in found.items() if name == "SCI" or file.exists()}
 
 

@@ -20,7 +20,7 @@ from hapdask.products.names import sky_cell_name, visit_name
 if TYPE_CHECKING:
     from hapdask.observe.parts import ChipRecord
     from hapdask.observe.record import ExposureRecord
-    from hapdask.products.headers import HeaderSource
+    from hapdask.products.header_source import HeaderSource
 
 NAME = "HDRTAB"
 _NAME_WIDTH = 51

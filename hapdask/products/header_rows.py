@@ -26,12 +26,21 @@ def primary_rows(exposures: Iterable[ExposureRecord]) -> list[Row]:
 
 def primary_row(exposure: ExposureRecord) -> Row:
     """Give the cards of PRIMARY of one exposure."""
-    missing: Row = {
+    return _identity(exposure) | _given(exposure)
+
+
+def _identity(exposure: ExposureRecord) -> Row:
+    """Give what the record knows, for headers that do not say it."""
+    return {
         "INSTRUME": exposure.instrument.upper(),
         "DETECTOR": exposure.detector.upper(),
         "TARGNAME": exposure.target,
         "PROPOSID": exposure.proposal,
     }
+
+
+def _given(exposure: ExposureRecord) -> Row:
+    """Give what PRIMARY says, and the record's times."""
     known = {
         keyword: value
         for keyword, value in exposure.keywords
@@ -42,7 +51,7 @@ def primary_row(exposure: ExposureRecord) -> Row:
         "EXPSTART": exposure.expstart,
         "EXPEND": exposure.expend,
     }
-    return missing | known | times
+    return known | times
 
 
 def science_rows(exposures: Iterable[ExposureRecord], *, scaled: bool) -> list[Row]:
@@ -90,7 +99,8 @@ def table_row(exposure: ExposureRecord, chip: ChipRecord) -> Row:
     }
     science = _chip_row(chip)
     certain = {k: science[k] for k in ("PHOTFLAM", "MDRIZSKY") if k in science}
-    return science | primary_row(exposure) | structure | certain
+    # DETECTOR of WFPC2 is a number, and that of the chip
+    return _identity(exposure) | science | _given(exposure) | structure | certain
 
 
 def _chip_row(chip: ChipRecord) -> Row:

@@ -1,111 +1,31 @@
 """What the headers of a product say: the inputs' cards by rules, and cards about the product.
 
-Not here: which keywords are taken from the inputs and how they are combined (`header_rules`),
-their order (`header_template`), how each chip was drizzled (`drizzle_cards`), the table of all
-chips (`hdrtab`), the bytes of a header (`fits_cards`), pixels, checksums.
+Not here: from which inputs (`header_source`), which of their keywords and how they are combined
+(`header_rules`), their order (`header_template`), how each chip was drizzled (`drizzle_cards`),
+the table of all chips (`hdrtab`), the bytes of a header (`fits_cards`), pixels, checksums.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hapdask.errors import StoreError
 from hapdask.observe.cards import Value
 from hapdask.products.drizzle_cards import drizzle_cards
 from hapdask.products.fits_cards import Card
 from hapdask.products.header_rows import PHOTOMETRY, primary_rows, science_rows
-from hapdask.products.header_rules import Kind, Rules, rules_for
+from hapdask.products.header_source import HeaderSource
 from hapdask.products.header_template import CardList, fill_template
 
 if TYPE_CHECKING:
-    from hapdask.config import Resolved
-    from hapdask.observe.record import ExposureRecord
     from hapdask.products.coverage import Statistics
     from hapdask.sky.frame import Frame
 
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
-_KINDS: dict[int, Kind] = {1: "exposure", 2: "visit", 4: "cell"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeaderSource:
-    """Where the headers of a product come from, besides its pixels.
-
-    Parameters
-    ----------
-    exposures : tuple of ExposureRecord
-        Those that contribute, in input order; not stripped.
-    cell : str
-        Name of the sky cell, or empty for another frame.
-    full_shape : (ny, nx), optional
-        Pixels of the whole sky cell, of which NPIXFRAC is a fraction; the product's own if None.
-    level : {1, 2, 4}
-        HAPLEVEL: 1 exposure, 2 visit, 4 sky cell.  Says which rules hold for the headers.
-    parameters : Resolved, optional
-        Parameters with which the product was made.
-    flux_unit : {"electron / s", "count / s"}
-        Of SCI and ERR.
-    date : date, optional
-        Written as DATE; today (UTC) if None.
-    """
-
-    exposures: tuple[ExposureRecord, ...]
-    cell: str = ""
-    full_shape: tuple[int, int] | None = None
-    level: int = 4
-    parameters: Resolved | None = None
-    flux_unit: str = "electron / s"
-    date: datetime.date | None = None
-
-    @property
-    def chips(self) -> tuple[tuple[str, int], ...]:
-        """Exposure name and EXTVER of every chip, in input order: the bits of CTX."""
-        return tuple((e.name, c.extver) for e in self.exposures for c in e.chips)
-
-    @property
-    def kind(self) -> Kind:
-        """Whose rules hold."""
-        return _KINDS[self.level]
-
-    @property
-    def flux_scaled(self) -> bool:
-        """Whether all chips were brought to one photometric system."""
-        return self.parameters is None or self.parameters.parameters.flux_scaling
-
-    @cached_property
-    def rules(self) -> Rules:
-        """Rules for the headers."""
-        instrument = self.exposures[0].instrument if self.exposures else ""
-        return rules_for(instrument, self.kind)
-
-
-def recorded_parameters(attributes: Mapping[str, Any]) -> Resolved | None:
-    """Read the parameters in the attributes of a mosaic; None where there are none.
-
-    Raises
-    ------
-    StoreError
-        They are damaged.
-    """
-    from hapdask.config import Resolved
-    from hapdask.config.parameters import DrizzleParameters
-
-    if "parameters" not in attributes:
-        return None
-    try:
-        parameters = DrizzleParameters(**attributes["parameters"])
-        return Resolved(parameters, dict(attributes["parameter_origin"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{attributes.get('store', 'the mosaic')}: the parameters it was made with are "
-            f"damaged: {error} (make it again)"
-        ) from error
-
 
 #: Name of a parameter -> its keyword; the others are told as HISTORY only.
 _PARAMETERS = {
@@ -299,8 +219,12 @@ def _joined(values: Sequence[str] | set[str]) -> str:
     return "; ".join(sorted(values, key=lambda v: (len(v), v)))
 
 
-def _iso(mjd: float) -> str:
-    return (_MJD_ZERO + datetime.timedelta(days=mjd)).isoformat(timespec="milliseconds")
+def _iso(mjd: float) -> Value:
+    """Give a date as text; undefined where the number is none."""
+    try:
+        return (_MJD_ZERO + datetime.timedelta(days=mjd)).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError):
+        return None
 
 
 def _today() -> datetime.date:

@@ -232,7 +232,7 @@ def colour_name(
         HAP names, in the order of the name.
     prefix : str, optional
         What a custom mosaic has in the place of ``hst_<cell>``.
-    suffix : {"drc", "drz"}
+    suffix : {"drc", "drz", "drw"}
         Of the layers.
 
     Returns

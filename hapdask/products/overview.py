@@ -28,6 +28,12 @@ MAX_SIDE = 2048
 _MEMORY = 64 << 20
 #: Detectors whose filters are named by the wavelength in 10 nm.
 _INFRARED = {"ir", "nic1", "nic2", "nic3"}
+#: Of STIS's apertures, whose names tell none: nm, from the pivots of its Instrument Handbook.
+_APERTURES = {
+    "ccd": {"50ccd": 574.0, "f28x50lp": 723.0, "f28x50oii": 374.0, "f28x50oiii": 501.0},
+    "nuv-mama": {"25mama": 226.0, "f25qtz": 236.0, "f25srf2": 230.0},
+    "fuv-mama": {"25mama": 137.0, "f25qtz": 160.0, "f25srf2": 146.0, "f25lya": 122.0},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,9 @@ def filter_wavelength(filter_name: str, detector: str) -> float:
     >>> filter_wavelength("f475w", "uvis"), filter_wavelength("f160w", "ir")
     (475.0, 1600.0)
     """
+    known = _APERTURES.get(detector.lower(), {}).get(filter_name.lower())
+    if known is not None:
+        return known
     match = re.search(r"(?:^|-)f[qr]?(\d{3,4})", filter_name.lower())
     if match is None:
         return math.inf

@@ -188,10 +188,10 @@ _DETECTORS = (
     Detector(
         "STIS", "CCD", "stis_ccd", "o", "flt", (1024, 1024), {1: ("D",)},
         rate=False, dark=0.009, full_well=144_000.0, blur=0.050, cosmic_rays=4.9,
-        hot=0.006, warm=0.010, bad=0.0003, hot_current=0.1,
+        hot=0.006, warm=0.0, bad=0.0003, hot_current=0.1,
         photmode="STIS CCD MIRVIS {filter} A2D{gain}", wheels=(("APERTURE", "", ()),),
         bunit="COUNTS", gains={1: {1: (1.0, 5.4)}, 4: {1: (4.016, 7.6)}}, counts=33_000.0,
-        flags=Flags(warm=16, cosmic_ray=8192),
+        flags=Flags(cosmic_ray=8192),
     ),
     Detector(
         "NICMOS", "NIC2", "nicmos_nic2", "n", "cal", (256, 256), {1: ("AD", "BC")},

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +27,8 @@ Runner = Callable[..., Run]
 
 
 @pytest.fixture
-def hapdask(capsys: pytest.CaptureFixture[str]) -> Iterator[Runner]:
+def hapdask(capsys: pytest.CaptureFixture[str]) -> Runner:
     """Run the program with arguments; gives exit code, stdout and stderr."""
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
 
     def run(*arguments: object) -> Run:
         capsys.readouterr()
@@ -39,6 +36,4 @@ def hapdask(capsys: pytest.CaptureFixture[str]) -> Iterator[Runner]:
         shown = capsys.readouterr()
         return Run(code, shown.out, shown.err)
 
-    yield run
-    root.setLevel(level)
-    root.handlers[:] = handlers
+    return run

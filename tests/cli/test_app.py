@@ -9,7 +9,7 @@ import pytest
 from hapdask import __version__
 from hapdask.cli.app import main
 
-COMMANDS = ("demo", "mosaic", "plan", "info", "cells", "export", "cutout", "simulate")
+COMMANDS = ("demo", "mosaic", "plan", "info", "cells", "export", "report", "cutout", "simulate")
 
 
 def test_starting_loads_nothing_heavy():
@@ -35,6 +35,15 @@ def test_help_lists_the_commands_and_exit_codes(hapdask):
     assert run.code == 0
     assert all(command in run.out for command in COMMANDS)
     assert "3 made, but some inputs" in " ".join(run.out.split())
+
+
+@pytest.mark.parametrize("command", ["info", "plan", "cells", "mosaic"])
+def test_commands_that_take_files_say_how_they_are_read(hapdask, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    panel = hapdask(command, "--help").out.split("─ Inputs ─")[1].split("╰")[0]
+    for option in ("--wcs", "--headerlets", "--reference-files"):
+        assert option in panel
+    assert ("--mask" in panel) == ("--ivm" in panel) == (command == "mosaic")
 
 
 def test_version(hapdask):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import hapdask
 from hapdask.config import PRESETS
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.observe import selection
+from hapdask.observe.instruments import INSTRUMENTS
 from hapdask.schema import VARIABLES
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +60,51 @@ def test_tables_are_those_of_the_code():
     for field in fields(DrizzleParameters):
         assert f"| `{field.name}` |" in parameters
     assert all(f"`{preset}`" in parameters for preset in PRESETS)
+
+
+def test_the_page_of_instruments_is_that_of_the_table():
+    page = (ROOT / "docs/explanation/instruments.md").read_text()
+    rows = [line for line in page.splitlines() if re.match(r"\| [A-Z0-9]+/", line)]
+    assert len(rows) == len(INSTRUMENTS)
+    for row, line in zip(INSTRUMENTS.values(), rows, strict=True):
+        sizes = ", ".join(f'{scale:.3g}"' for scale in dict.fromkeys(c.scale for c in row.chips))
+        cells = (
+            row.label,
+            f"`{row.hap_instrument}_{row.hap_detector}_*`",
+            f"{len(row.chips)} ({row.shape[1]} x {row.shape[0]})",
+            sizes,
+            row.unit,
+            ", ".join(row.scales),
+        )
+        assert line.startswith("| " + " | ".join(cells) + " | ")
+
+
+def test_the_page_of_instruments_names_every_reason():
+    page = " ".join((ROOT / "docs/explanation/instruments.md").read_text().split())
+    for card in selection._CARDS:
+        assert card.keyword in page
+        assert card.reason in page
+    for element in selection._ELEMENTS:
+        assert element.start in page
+        assert element.status == "warning" or element.reason in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_pages_are_reached_from_the_index(page):
+    index = (ROOT / "docs/README.md").read_text()
+    if page.parent.parent == ROOT / "docs":
+        assert f"]({page.relative_to(ROOT / 'docs')})" in index
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_keywords_of_calls_are_those_of_the_code(page):
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if ast.unparse(node.func.value) == "hd":
+                known = inspect.signature(getattr(hapdask, node.func.attr)).parameters
+                assert {word.arg for word in node.keywords} <= set(known)
 
 
 def test_readme_names_the_two_commands():

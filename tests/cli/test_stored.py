@@ -83,7 +83,7 @@ class TestExport:
 class TestCutout:
     @pytest.mark.parametrize("suffix", ["fits", "zarr", "png", "jpg"])
     def test_forms(self, hapdask, store, small_field, tmp_path, suffix):
-        path = tmp_path / f"cut.{suffix}"
+        path = tmp_path / "new folder" / f"cut.{suffix}"
         command = (
             "cutout", store / "custom/field/wfc3_ir_f160w", small_field.ra, small_field.dec, "4",
             "-o", path,

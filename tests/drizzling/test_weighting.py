@@ -43,13 +43,13 @@ UNITS = {"electron": 1.0, "electron / s": 250.0, "count": 7.12, "count / s": 7.1
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_errors_are_made_where_the_file_has_none(record, unit):
-    """From the light and the read noise, in the unit of SCI."""
+    """From the light, the dark and the read noise, in the unit of SCI."""
     gain = 7.12 if unit.startswith("count") else 1.0
-    record = in_unit(record, unit, gain=gain, read_noise=5.3)
+    record = in_unit(record, unit, gain=gain, read_noise=5.3, dark=4.5)
     given = rows()
     pixels = weights(record, given, "ERR")
     electrons = np.maximum(given.sci.astype(float) * UNITS[unit], 0.0)
-    expected = np.sqrt(electrons + 5.3**2) / UNITS[unit]
+    expected = np.sqrt(electrons + 4.5 + 5.3**2) / UNITS[unit]
     use = np.isfinite(given.sci)
     np.testing.assert_allclose(pixels.err[use], expected[use], rtol=1e-6)
     np.testing.assert_allclose(pixels.weight[use], (expected * GAIN)[use] ** -2, rtol=3e-6)
@@ -90,6 +90,24 @@ def test_background_weights_without_read_noise(record):
     counter = replace(record, instrument="acs", detector="sbc")
     assert needs_error(counter, counter.chips[0])  # neither dark nor sky
     assert not needs_error(counter, counter.with_sky(0.01).chips[0])
+
+
+@pytest.mark.parametrize("weight", ["EXP", "ERR", "IVM"])
+@pytest.mark.parametrize("detector", ["acs/sbc", "stis/nuv-mama", "stis/fuv-mama"])
+def test_the_dark_sky_of_a_photon_counter_counts(record, detector, weight):
+    """CALSTIS writes ERR = 0 where no photon came: those are most pixels, and no bad ones."""
+    instrument, detector = detector.split("/")
+    record = replace(in_unit(record, "count", dark=0.02), instrument=instrument, detector=detector)
+    sci = np.random.default_rng(4).poisson(0.05, SHAPE).astype(np.float32)
+    err = np.sqrt(sci)
+    err[7, 8] = np.nan
+    for given in (ChipRows(sci, err, None, None), ChipRows(sci, None, None, None)):
+        pixels = weights(record, given, weight)
+        used = pixels.weight > 0
+        assert used.sum() == sci.size - (given.err is not None)
+        np.testing.assert_array_equal(pixels.err[used], np.maximum(pixels.err[used], 1.0))
+        light = (pixels.weight * sci)[used].sum() / pixels.weight.sum()
+        assert light == pytest.approx(sci.mean(), rel=0.02 if weight != "ERR" else 0.1)
 
 
 def test_a_user_s_map(record, tmp_path):

@@ -69,7 +69,7 @@ def test_a_flag_of_sixteen_bits_is_a_flag():
 @pytest.mark.parametrize("to_electrons", [1.0, 7.12, 13.99 * 400.0])
 def test_errors_of_a_file_without_errors(to_electrons):
     sci = np.array([[-30.0, 0.0, 2.5, 4e4, np.nan, np.inf]], np.float32)
-    err = counting_errors(sci, to_electrons, 5.24)
+    err = counting_errors(sci, to_electrons, 5.24**2)
     electrons = np.maximum(sci.astype(float) * to_electrons, 0.0)
     np.testing.assert_allclose(err, np.sqrt(electrons + 5.24**2) / to_electrons, rtol=1e-6)
     assert err.dtype == np.float32

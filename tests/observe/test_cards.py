@@ -7,7 +7,7 @@ from astropy.io import fits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapdask.observe.cards import parse_cards
+from hapdask.observe.cards import number_of, parse_cards, text_of
 
 
 def header(*cards):
@@ -162,3 +162,18 @@ def test_forbidden_characters_are_left_out():
 
 def test_nothing_is_read_after_the_end():
     assert parse_cards(header("A       = 1") + header("B       = 2")) == {"A": 1}
+
+
+def test_a_string_of_very_many_cards():
+    """A header may be there to keep us busy: the work grows with its length alone."""
+    goes_on = f"CONTINUE  '{'x' * 66}&'"
+    raw = header("LONG    = 'abc&'", *[goes_on] * 50_000, "CONTINUE  'end'", "NEXT    = 1")
+    cards = parse_cards(raw)
+    assert cards["LONG"] == "abc" + "x" * 66 * 50_000 + "end"
+    assert list(cards) == ["LONG", "NEXT"]
+
+
+def test_values_as_what_they_should_be():
+    cards = {"A": " word ", "B": True, "C": None, "D": 3, "E": math.nan, "F": 0.0}
+    assert [text_of(cards, key) for key in "ABCDFX"] == ["word", "T", "", "3", "0.0", ""]
+    assert [number_of(cards, key) for key in "ABCDEFX"] == [None, None, None, 3.0, None, 0.0, None]

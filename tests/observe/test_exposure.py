@@ -103,6 +103,8 @@ BROKEN = [
     ("CRVAL2 absurd", science(CRVAL2=-91.0), "CRVAL2", "SCI,1"),
     ("CRPIX absurd", science(CRPIX1=1e9), "CRPIX", "SCI,1"),
     ("CD zero", science(CD1_1=0.0, CD1_2=0.0), "pixels of 0", "SCI,1"),
+    ("IDCSCALE next to 0", science(IDCSCALE=1e-300), "IDCSCALE gives pixels", "SCI,1"),
+    ("IDCSCALE of another", science(IDCSCALE=0.2), "IDCSCALE gives pixels", "SCI,1"),
     ("CD of another telescope", science(CD1_1=-1e-3), "pixels of", "SCI,1"),
     ("another projection", science(CTYPE1="RA---SIN"), "CTYPE1", "SCI,1"),
     ("SIP order absurd", science(A_ORDER=99), "A_ORDER", "SCI,1"),

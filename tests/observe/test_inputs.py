@@ -126,6 +126,26 @@ class TestPollers:
         assert (caught.value.path, caught.value.ext) == (str(poller), "line 2")
         assert caught.value.remedy
 
+    @pytest.mark.parametrize("name", ["ftp://host/x_flc.fits", "ia0a07aaq_flc_v2.fits"])
+    def test_a_name_that_cannot_be(self, files, tmp_path, name):
+        poller = listed(tmp_path / "x.out", str(files[0]), name, str(files[1]))
+        exposures = open_exposures(poller)
+        assert [e.name for e in exposures] == ["ia0a01aaq", "ia0a02aaq"]
+        assert "line 2" in exposures.verdicts[1][0] + exposures.verdicts[1][1].reason
+        at_list = listed(tmp_path / "y", str(files[0]), f"{files[1]} {name}", str(files[2]))
+        assert [e.name for e in open_exposures(f"@{at_list}")] == ["ia0a01aaq", "ia0a03aaq"]
+
+    def test_a_path_that_cannot_be(self, files, tmp_path):
+        row = EIGHT.format(name="ia0a07aaq_flc.fits", path="ftp://host/x")
+        good = EIGHT.format(name=files[0].name, path=files[0])
+        exposures = open_exposures(listed(tmp_path / "x.out", row, good))
+        assert [e.name for e in exposures] == ["ia0a01aaq"]
+        assert "ftp:// cannot be read" in exposures.verdicts[0][1].reason
+
+    def test_a_line_without_end(self, files, tmp_path):
+        poller = listed(tmp_path / "x.out", str(files[0]), "a" * 200_000)
+        assert "neither FITS nor" in reasons(read_inputs(poller))[0]
+
     @pytest.mark.parametrize("columns", [3, 7, 9, 11])
     def test_a_wrong_number_of_columns(self, tmp_path, columns):
         poller = listed(tmp_path / "x.out", ",".join("x" * columns))
@@ -224,6 +244,13 @@ class TestAssociations:
         asn = association(tmp_path / "data" / "x_asn.fits", [("IA0A01AAQ_FLT", "EXP-DTH", True)])
         assert read_inputs(asn)[0].url == str(flt)
 
+    @pytest.mark.parametrize("name", ["../IA0A01AAQ", "/etc/passwd", "http://h/a", "s3://b/k"])
+    def test_members_lead_nowhere_else(self, files, tmp_path, name):
+        asn = association(tmp_path / "data" / "x_asn.fits", [(name, "EXP-DTH", True), ROWS[1]])
+        entries = read_inputs(asn)
+        assert "is no name of an exposure" in str(entries[0].error)
+        assert entries[1].url == str(files[1])
+
     def test_packed(self, files, tmp_path):
         asn = association(tmp_path / "data" / "x_asn.fits", ROWS[:1])
         packed = tmp_path / "data" / "y_asn.fits.gz"
@@ -253,6 +280,14 @@ class TestAssociations:
 
 
 class TestOthers:
+    @pytest.mark.parametrize("address", ["ftp://host/a.fits", "@ftp://host/in", "a\0b.fits"])
+    def test_an_impossible_address_loses_only_itself(self, files, address):
+        exposures = open_exposures([files[0], address, files[1]])
+        assert [e.name for e in exposures] == ["ia0a01aaq", "ia0a02aaq"]
+        assert exposures.verdicts[1][1].status == "rejected"
+        with pytest.raises(InputError):
+            open_exposures([files[0], address], strict=True)
+
     def test_names_with_commas_between(self, files):
         text = f"{files[1]}, {files[0]}"
         assert [e.url for e in read_inputs(text)] == [str(files[1]), str(files[0])]

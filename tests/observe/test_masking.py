@@ -138,7 +138,7 @@ def test_where_a_mask_is_of_no_use(pair, tmp_path):
     [
         (np.zeros((5, 5)), "has the shape"),
         (np.zeros((2, *SHAPE)), "has the shape"),
-        (np.array(["a"]), "has the shape"),
+        (np.array(["a"]), "no plain array: values of type <U1"),
         (np.array([print], object), "no plain array"),
     ],
 )
@@ -278,12 +278,29 @@ def test_detector_coordinates_of_a_subarray(make, tmp_path, frame):
         ("\x00\x01 nonsense", "no region|no file"),
         ("linear\ncircle(1,2,3)", "cannot be used"),
         ("fk5\ncircle(1,2)\n", "no file|cannot be used"),
+        ("image\npolygon()\n", "fewer than three"),
+        ("icrs\npolygon(1,2,3,4)\n", "fewer than three"),
     ],
 )
 def test_region_files_that_cannot_be_used(pair, tmp_path, text, problem):
     (tmp_path / "x.reg").write_text(text)
     with pytest.raises(InputError, match=problem):
         attach_masks(pair, tmp_path / "x.reg", tmp_path)
+
+
+def test_a_mask_that_claims_to_be_huge(pair, tmp_path):
+    """Its shape is looked at before memory is taken for it."""
+    path = tmp_path / "ib0b01baq_mask.npy"
+    with open(path, "wb") as file:
+        claim = {"descr": "|u1", "fortran_order": False, "shape": (10**9, 10**9)}
+        np.lib.format.write_array_header_1_0(file, claim)
+    done = attach_masks(pair, path, tmp_path)
+    assert "has the shape (1000000000, 1000000000)" in done.failures[0].problem
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, claim | {"shape": SHAPE})
+    assert "truncated" in attach_masks(pair, path, tmp_path).failures[0].problem
+    np.save(path, np.asfortranarray(some()))
+    np.testing.assert_array_equal(masked(attach_masks(pair, path, tmp_path).exposures[1]), some())
 
 
 # Blobs
@@ -317,6 +334,7 @@ def test_blobs_come_on_a_day(make, tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("", "no table"),
         ("x,y,radius\n1,2,3\n", "without column mjd"),
         ("x,y,radius,mjd\n1,2,wide,55000\n", "no number"),
         ("x,y,radius,mjd\n1,2,,55000\n", "gaps|no number"),
@@ -346,6 +364,13 @@ def test_maps_by_name_or_list(pair, tmp_path):
     record = done.exposures[0]
     assert type(record).from_dict(record.to_dict()) == record
     assert record.digest != pair[0].digest
+
+
+def test_a_map_of_one_chip_of_two_is_warned_of(pair, tmp_path):
+    path = write_fits(tmp_path / "ia0a01aaq_ivm.fits", np.ones(SHAPE), name="IVM")
+    (record,) = attach_ivm(pair[:1], path, tmp_path / "m").exposures
+    assert [c.ivm is None for c in record.chips] == [False, True]
+    assert "no inverse-variance map for SCI,2" in record.verdict.reason
 
 
 def test_maps_that_are_no_maps(pair, tmp_path):

@@ -79,6 +79,18 @@ def test_a_constant_array_needs_no_pixels(make):
     assert not dq.any()
 
 
+def test_an_error_of_zero_everywhere_is_none(make):
+    """Else every pixel would weigh nothing, without a word."""
+
+    def change(hdus):
+        hdus["ERR", 1].data = None
+        hdus["ERR", 1].header.update(NPIX1=96, NPIX2=130, PIXVALUE=0.0)
+
+    (exposure,) = open_exposures(make(change=change))
+    assert [chip.err is None for chip in exposure.chips] == [True, False]
+    assert "no ERR extension" in exposure.verdict.reason
+
+
 def test_masks_stay_apart_from_the_flags(make, tmp_path):
     (exposure,) = open_exposures(make())
     plain = read_chip_rows(exposure, exposure.chips[1], 60, 100)

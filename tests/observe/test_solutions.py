@@ -275,6 +275,20 @@ class TestReferenceTables:
         assert open_exposures(path, reference_files=DATA / "reference")[0] == first
         read_chip_rows(first, first.chips[0], 0, 4)
 
+    @pytest.mark.parametrize("name", ["/etc/passwd", "../../x_idc.fits", "http://h/x_idc.fits"])
+    def test_a_header_leads_nowhere_else(self, tmp_path, monkeypatch, spoil, name):
+        """Only the name of a table counts, never its path."""
+        path, looked = linear(tmp_path, "acs"), []
+        old = headers_of("acs_linear")[0]["IDCTAB"]
+        spoil(path, f"'{old}'".encode(), f"'{name}'".ljust(len(old) + 2).encode())
+        monkeypatch.setattr(
+            "hapdask.observe.inputs.finding.is_there", lambda url: looked.append(url) or False
+        )
+        (verdict,) = (v for _, v in open_exposures(path, reference_files=tmp_path).verdicts)
+        assert "is not in" in verdict.reason
+        assert looked
+        assert {os.path.dirname(url) for url in looked} == {str(tmp_path)}
+
     def test_a_folder_that_the_environment_names(self, tmp_path, monkeypatch):
         path = linear(tmp_path, "acs")
         assert "no distortion" in open_exposures(path)[0].verdict.reason

@@ -120,6 +120,28 @@ def test_the_oldest_goes(pack, cache_folder, monkeypatch):
     assert len(kept(cache_folder)) == 2
 
 
+def test_what_is_not_the_cache_s_own_stays(pack, cache_folder, monkeypatch):
+    """The folder may be one in which a user keeps other things."""
+    others = [
+        cache_folder / name
+        for name in (
+            "thesis.tex",
+            "unpacked/data.fits",
+            "unpacked/2019/data.fits",
+            f"x/{'0' * 32}/y",
+        )
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(3_000_000))
+        os.utime(path, (1, 1))
+    monkeypatch.setattr(cache, "MAX_BYTES", 1_000_000)
+    for name in ("ia0a01aaq", "ia0a02aaq"):
+        open_exposures(pack(name, shape=(300, 300), chips=1)[1], strict=True)
+    assert all(path.exists() for path in others)
+    assert [p.name[:9] for p in kept(cache_folder) if p not in others] == ["ia0a02aaq"]
+
+
 def test_a_limit_below_one_file_is_no_obstacle(pack, monkeypatch):
     monkeypatch.setenv("HAPDASK_CACHE_GB", "0.000001")
     assert len(open_exposures([pack("ia0a01aaq")[1], pack("ia0a02aaq")[1]], strict=True)) == 2

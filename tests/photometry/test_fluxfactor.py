@@ -105,6 +105,14 @@ def test_a_missing_photflam_is_warned_of():
     assert two.verdict.status == "accepted"
 
 
+@pytest.mark.parametrize("absurd", [1.0, 1e-30])
+def test_an_absurd_photflam_is_no_factor(absurd):
+    """A factor of 5e18 would spoil the mosaic, one of 5e-12 (0 when rounded) add empty sky."""
+    (record,) = apply_flux_factors([exposure("a", [2.1e-19, absurd])], {"wfc3_uvis_f475w": 2.0e-19})
+    assert factors([record]) == [[1.05, 1.0]]
+    assert "absurd" in record.verdict.reason
+
+
 def test_a_layer_without_any_photflam():
     records = [exposure("a", [0.0])]
     assert layer_photflams(records) == {}

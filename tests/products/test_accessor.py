@@ -383,6 +383,7 @@ def test_to_fits_asks_the_exporter(tmp_path, monkeypatch):
     )
     cell = SkyGrid()["skycell-p1889x07y19"]
     ds = mosaic(cell.frame(), chunks=4096)
+    monkeypatch.setattr(ExposureRecord, "footprint", cell.frame()[:90, :90].footprint)
     name = "hst_skycell-p1889x07y19_wfc3_uvis_f475w_all_drc.fits"
     assert ds.hap.to_fits(tmp_path, context=True) == tmp_path / name
     dataset, _, options = given[0]
@@ -392,6 +393,8 @@ def test_to_fits_asks_the_exporter(tmp_path, monkeypatch):
     assert (source.cell, len(source.exposures)) == (cell.name, 2)
     window = ds.isel(y=slice(0, 50))
     assert window.hap.to_fits(tmp_path / "x.fits") == tmp_path / "x.fits"
+    ds.isel(y=slice(200, 300)).hap.to_fits(tmp_path / "x.fits")
+    assert [len(options["header_source"].exposures) for *_, options in given[1:]] == [2, 0]
     with pytest.raises(StoreError, match="give a file name"):
         window.hap.to_fits(tmp_path)
     del ds.attrs["records"]

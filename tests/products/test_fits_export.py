@@ -18,12 +18,14 @@ import pytest
 import xarray as xr
 from astropy.io import fits
 from astropy.wcs import WCS
+from stwcs.wcsutil import HSTWCS
 
 from hapdask.config import load_parameters
 from hapdask.errors import StoreError
 from hapdask.observe.record import ChipRecord, ExposureRecord, FileIdentity
 from hapdask.products.fits_export import write_fits
-from hapdask.products.headers import HeaderSource
+from hapdask.products.fits_file import FitsFile, Image
+from hapdask.products.header_source import HeaderSource
 from hapdask.products.index import attach_frame
 from hapdask.products.names import sky_cell_name
 from hapdask.products.outline import polygon_area
@@ -209,6 +211,17 @@ def test_the_wcs_is_the_frames(product, frame):
             np.testing.assert_allclose([px, py], [x, y], atol=1e-7)
 
 
+def test_upstreams_wcs_reads_it(product, frame):
+    found = HSTWCS(str(product), ext=("SCI", 1))
+    assert found.pscale == pytest.approx(0.04, rel=1e-12)
+    assert (found.naxis2, found.naxis1) == SHAPE
+    assert (found.sip, found.cpdis1, found.det2im1) == (None, None, None)
+    x, y = np.array([0.0, 650.0, 1299.0]), np.array([0.0, 800.0, 1599.0])
+    np.testing.assert_allclose(
+        found.all_pix2world(x, y, 0), frame.pixel_to_sky(x, y), rtol=0, atol=1e-11
+    )
+
+
 def test_context_planes_name_the_chips(product, planes):
     with fits.open(product) as hdus:
         ctx = hdus["CTX"].data
@@ -262,7 +275,7 @@ def test_keywords_of_the_primary_header(product, planes):
         "MEDNEXP": 1.0,
         "PIXFRAC": 1.0,
         "KERNEL": "square",
-        "DOUBTBIT": 336,
+        "DOUBTBIT": 2384,
         "FLUXSCAL": True,
     }
     assert {key: header[key] for key in expected} == expected
@@ -271,7 +284,7 @@ def test_keywords_of_the_primary_header(product, planes):
     assert header["MEANEXPT"] == pytest.approx(planes["exptime"][data].mean(dtype=float), rel=1e-8)
     assert header["MEANWHT"] == pytest.approx(planes["wht"][data].mean(dtype=float), rel=1e-8)
     assert header["MEDWHT"] == pytest.approx(np.median(planes["wht"][data]), rel=2e-4)
-    assert "parameter doubtful_bits = 336 from default.toml [WFC3.UVIS]" in list(header["HISTORY"])
+    assert "parameter doubtful_bits = 2384 from default.toml [WFC3.UVIS]" in list(header["HISTORY"])
 
 
 def test_keywords_of_the_science_header(product):
@@ -476,7 +489,8 @@ SCRIPT = """
 import os, resource, signal, sys
 import numpy as np, xarray as xr
 from hapdask.products.fits_export import write_fits
-from hapdask.products.headers import HeaderSource
+from hapdask.products.fits_file import FitsFile, Image
+from hapdask.products.header_source import HeaderSource
 from hapdask.sky.frame import Frame
 import hapdask.products.fits_export as module
 
@@ -484,13 +498,14 @@ frame = Frame.from_center(10.0, 20.0, 0.04, (1500, 1500))
 plane = np.ones(frame.shape, np.float32)
 data = xr.Dataset({name: (("y", "x"), plane) for name in ("sci", "wht", "err")})
 {prepare}
-write_fits(data, sys.argv[1], frame=frame, header_source=HeaderSource(exposures=()))
+options = {"separate": "separate" in sys.argv, "overwrite": True}
+write_fits(data, sys.argv[1], frame=frame, header_source=HeaderSource(exposures=()), **options)
 """
 
 
-def run_script(prepare, path):
+def run_script(prepare, path, *words):
     code = SCRIPT.replace("{prepare}", textwrap.dedent(prepare))
-    command = [sys.executable, "-c", code, str(path)]
+    command = [sys.executable, "-c", code, str(path), *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -517,8 +532,44 @@ def test_a_killed_writer_leaves_nothing_that_looks_finished(tmp_path):
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(NAME)
     assert left.suffix == ".part"
-    assert run_script("", tmp_path / NAME).returncode == 0
-    assert (tmp_path / NAME).exists()
+    again = run_script("", tmp_path / NAME)
+    assert again.returncode == 0
+    assert "left by an export that was killed" in again.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_separate_files_of_a_killed_writer_are_never_taken_for_a_product(tmp_path, renames):
+    """Neither half of them, nor new ones beside old ones: the one of SCI is not there."""
+    sci = tmp_path / NAME.replace(".fits", "_sci.fits")
+    assert run_script("", tmp_path / NAME, "separate").returncode == 0
+    whole = sorted(path.name for path in tmp_path.iterdir())
+    assert sci.name in whole
+    kill = f"""
+    real, left = os.replace, [{renames}]
+    def replace(*arguments):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(*arguments)
+    os.replace = replace
+    """
+    done = run_script(kill, tmp_path / NAME, "separate")
+    assert done.returncode == -9, done.stderr
+    assert not sci.exists()
+    assert run_script("", tmp_path / NAME, "separate").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == whole
+
+
+def test_a_side_file_that_is_being_written_stays(planes, frame, tmp_path):
+    images = [Image("SCI", np.dtype(">f4"), (9, 9), 1)]
+    with FitsFile(tmp_path / NAME, 1, images, overwrite=False):
+        (side,) = tmp_path.iterdir()
+        write_fits(mosaic(planes, palette=None), tmp_path / NAME, frame=frame,
+                   header_source=source())  # fmt: skip
+        assert side.exists()
+    assert not side.exists()
+    assert (tmp_path / NAME).stat().st_size > 10**6
 
 
 def test_hostile_header_values_make_a_valid_file(planes, frame, tmp_path):

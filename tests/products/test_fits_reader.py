@@ -17,7 +17,7 @@ from hapdask.errors import StoreError
 from hapdask.observe.record import ChipRecord, ExposureRecord, FileIdentity
 from hapdask.products.fits_export import write_fits
 from hapdask.products.fits_reader import open_fits
-from hapdask.products.headers import HeaderSource
+from hapdask.products.header_source import HeaderSource
 from hapdask.products.index import attach_frame
 from hapdask.sky.frame import Frame
 
@@ -183,6 +183,21 @@ def test_an_existing_file_stops_all_of_them(mosaic, tmp_path):
     with pytest.raises(StoreError, match=r"c_drc_wht\.fits exists already"):
         write_fits(mosaic, tmp_path / "c_drc.fits", header_source=SOURCE, separate=True)
     assert [path.name for path in tmp_path.iterdir()] == ["c_drc_wht.fits"]
+
+
+def test_no_file_of_a_former_product_stays_beside_the_new_ones(mosaic, tmp_path):
+    options = {"header_source": SOURCE, "separate": True}
+    path = tmp_path / "c_drc.fits"
+    first = write_fits(mosaic, path, context=True, **options)
+    (tmp_path / "c_drc_ctx_of_mine.fits").write_text("mine")
+    assert (tmp_path / "c_drc_ctx.fits").exists()
+    first.unlink()
+    with pytest.raises(StoreError, match=r"c_drc_\w+\.fits exists already"):
+        write_fits(mosaic, path, planes=("sci",), context=False, **options)
+    write_fits(mosaic, path, planes=("sci", "wht"), context=False, overwrite=True, **options)
+    names = ["c_drc_ctx_of_mine.fits", "c_drc_sci.fits", "c_drc_wht.fits"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    assert "ctx" not in open_fits(first)
 
 
 @pytest.mark.parametrize(("level", "context"), [(1, True), (2, True), (4, False)])

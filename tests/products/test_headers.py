@@ -9,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from hapdask.config import load_parameters
+from hapdask.errors import ParameterError
 from hapdask.observe.cards import parse_cards
 from hapdask.observe.chips import export_cards
 from hapdask.observe.distortion import Correction
@@ -18,8 +19,9 @@ from hapdask.products.fits_cards import render
 from hapdask.products.fits_table import Column, table_hdu
 from hapdask.products.hdrtab import hdrtab, hdrtab_columns
 from hapdask.products.header_rules import FUNCTIONS, check_table, read_table, rules_for
+from hapdask.products.header_source import HeaderSource
 from hapdask.products.header_template import fill_template
-from hapdask.products.headers import HeaderSource, ProductCards
+from hapdask.products.headers import ProductCards
 from hapdask.products.names import product_suffix
 from hapdask.sky.frame import Frame
 
@@ -241,6 +243,30 @@ def test_every_instrument_has_valid_headers(name, level):
     with fits.HDUList.fromstring(_file(hdrtab(source))) as hdus:
         hdus.verify("exception")
         assert len(hdus[1].data) == len(source.chips)
+
+
+def test_there_are_three_levels():
+    for level in (0, 3, None, "2"):
+        with pytest.raises(ParameterError, match=r"no HAPLEVEL: it must be one of 1 \(exposure\)"):
+            HeaderSource(exposures=(), level=level)
+
+
+@pytest.mark.parametrize("mjd", [1e9, float("nan"), float("-inf")])
+def test_impossible_dates_are_not_told(mjd):
+    primary, _ = cards_of(HeaderSource(exposures=(exposure(expstart=mjd, expend=mjd),)))
+    assert primary["DATE-BEG"] is None
+    assert primary["DATE-END"] is None
+
+
+def test_detector_of_wfpc2_is_the_number_of_the_chip():
+    columns = {
+        c.name: c.values for c in hdrtab_columns(HeaderSource(exposures=(exposure("wfpc2"),)))
+    }
+    assert columns["DETECTOR"] == [1, 2, 3, 4]
+    columns = {
+        c.name: c.values for c in hdrtab_columns(HeaderSource(exposures=(exposure("uvis"),)))
+    }
+    assert columns["DETECTOR"] == ["UVIS", "UVIS"]
 
 
 def test_units_are_those_of_the_layer():

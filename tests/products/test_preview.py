@@ -208,6 +208,10 @@ def test_a_whole_mosaic_is_never_in_memory(tmp_path):
         ("f606w-pol0v", "wfc", 606.0),
         ("pol60uv-f435w", "wfc", 435.0),
         ("f1042m", "pc", 1042.0),
+        ("f160w", "nic2", 1600.0),
+        ("fq508n", "uvis", 508.0),
+        ("f28x50lp", "ccd", 723.0),
+        ("25mama", "fuv-mama", 137.0),
         ("clear", "sbc", math.inf),
     ],
 )

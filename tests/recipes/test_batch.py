@@ -84,6 +84,20 @@ class TestStamps:
         (tmp_path / "new/a.txt").unlink()
         assert not again.fresh("a.txt", "one")
 
+    def test_files_written_together_are_fresh_together(self, tmp_path):
+        def write(path):
+            path.write_text("one")
+            (tmp_path / "b.txt").write_text("two")
+
+        stamps = Stamps(tmp_path)
+        stamps.write("a.txt", "one", write, ["b.txt"])
+        assert stamps.fresh("a.txt", "one", ["b.txt"])
+        (tmp_path / "b.txt").write_text("of another making")
+        assert not stamps.fresh("a.txt", "one", ["b.txt"])
+        stamps.write("a.txt", "one", write, ["b.txt"])
+        (tmp_path / "b.txt").unlink()
+        assert not Stamps(tmp_path).fresh("a.txt", "one", ["b.txt"])
+
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 9, "entries": {}}', "null"])
     def test_a_damaged_note_only_costs_time(self, tmp_path, content):
         Stamps(tmp_path).write("a.txt", "one", lambda path: path.write_text("hello"))

@@ -92,7 +92,8 @@ def test_a_constant_sky_is_one_constant(empty):
 def test_weights_and_errors(starry, weight):
     """Planes are finite where there is data, WFPC2's by its noise model; fluxes stay right.
 
-    Weight ERR is that of the source too: without noise only its bias is there.
+    Weight ERR is that of the source too, so that the pixels on a star's core count less than
+    those beside it: its sums are far too low, as AstroDrizzle's are (science.md).
     """
     prepared = starry.prepared(weight=weight)
     ds = mosaic(starry, prepared, "sci", "wht", "err", "nexp", "exptime")
@@ -103,50 +104,60 @@ def test_weights_and_errors(starry, weight):
         assert (np.isfinite(ds[name].values) == covered).all()
     assert (ds.err.values[covered] > 0).all()
     assert set(np.unique(ds.exptime.values[covered]).round(3)) <= {400.0, 800.0}
-    found = list(offsets(starry, prepared, ds.sci.values))
-    assert np.abs(found).max() < (5e-3 if weight == "ERR" else 2e-4)
+    found = np.array(list(offsets(starry, prepared, ds.sci.values)))
+    assert (found < -0.1).all() if weight == "ERR" else np.abs(found).max() < 2e-4
     assert "IVM takes ERR" not in "".join(e.verdict.reason for e in prepared.exposures)
 
 
-def test_err_is_that_of_the_sky(empty):
-    """Background noise of an exposure, summed up again: sky, dark and read noise of the truth."""
-    ds = mosaic(empty, empty.prepared(), "err", "noise_ratio", "nexp", "exptime")
-    made, case = empty.made[0], empty.case
-    twice = ds.nexp.values == 2
-    record = empty.exposures[0]
-    for chip in record.chips if len(record.chips) == 1 else ():
-        gain = made.setting.gain(chip.extver)
-        err = made.hdus["ERR", chip.extver].data if ("ERR", chip.extver) in made.hdus else None
-        if err is None:
-            continue
-        one = float(np.median(err)) * (1.0 if "/ s" in record.unit else 1 / record.exptime)
-        per_area = (case.scale / chip.idcscale) * one * chip.flux_factor
-        # Two exposures; the noise of a wide sum per output pixel.
-        wide = np.median((ds.err.values * ds.noise_ratio.values)[twice])
-        assert gain > 0
-        assert wide == pytest.approx(per_area / np.sqrt(2), rel=0.02)
+def test_err_is_that_of_the_pixels(empty):
+    """In the middle of every chip: noise of a pixel, of two exposures, on its true area."""
+    prepared = empty.prepared()
+    ds = mosaic(empty, prepared, "err", "noise_ratio", "nexp")
+    made, record = empty.made[0], prepared.exposures[0]
+    for chip in record.chips:
+        ny, nx = chip.shape
+        geometry = made.chips[chip.extver].geometry
+        ra, dec = geometry.pixel_to_sky(nx / 2, ny / 2)
+        x, y = (round(float(v)) for v in empty.frame.sky_to_pixel(ra, dec))
+        patch = np.s_[y - 20 : y + 20, x - 20 : x + 20]
+        assert (ds.nexp.values[patch] == 2).all()
+        err = ds.err.values[patch].astype(float)
+        wide = np.sqrt(np.mean((err * ds.noise_ratio.values[patch]) ** 2))
+        (area,) = geometry.relative_area([nx / 2], [ny / 2])
+        scale = empty.frame.pixel_scale / chip.idcscale * np.sqrt(area)
+        one = noise(made, chip) * chip.flux_factor
+        assert wide == pytest.approx(one * scale / np.sqrt(2), rel=0.01)
+
+
+def noise(made, chip):
+    """Noise of a middle pixel, SCI unit / s: of ERR, or of the model where there is none."""
+    if ("ERR", chip.extver) in made.hdus:
+        err = made.hdus["ERR", chip.extver].data
+        value = float(err[err.shape[0] // 2, err.shape[1] // 2])
+        return value if made.detector.rate else value / made.exptime
+    window = made.setting.windows[chip.extver]
+    gain, read_noise = made.setting.mode.gain_of(made.detector, window.extver)
+    electrons = made.chips[chip.extver].sky * made.exptime + chip.dark
+    return np.sqrt(electrons + read_noise**2) / gain / made.exptime
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("name", ["hrc", "wfpc2-7", "nicmos"])
+@pytest.mark.parametrize("name", ["hrc", "nicmos"])
 def test_every_kernel(name, kernel, tmp_path):
-    """Fluxes by kernel: exact where flux is kept, else within what Fruchter and Hook expect."""
+    """Skies to 1e-3 and, on pixels of the detector's size, fluxes to what kernels that sample do.
+
+    (Where output pixels are larger than the detector's, or the PSF is undersampled, all but
+    square are off by more: they weigh the pixels of a star unevenly.)
+    """
     seen = observe(CASES[name], tmp_path)
     prepared = seen.prepared(kernel=kernel, sky="none")
-    ds = mosaic(seen, prepared, "sci", "wht")
-    sky = seen.made[0]
-    level = [
-        sky.chips[c.extver].sky
-        / sky.setting.gain(c.extver)
-        * c.flux_factor
-        * (seen.frame.pixel_scale / c.idcscale) ** 2
-        for c in prepared.exposures[0].chips
-    ]
-    assert np.ptp(level) < 1e-6 * level[0]
-    sci = ds.sci.values
+    sci = mosaic(seen, prepared).sci.values
+    made, (chip,) = seen.made[0], prepared.exposures[0].chips
+    rate = made.chips[1].sky / made.setting.gain(1) * chip.flux_factor
+    level = rate * (seen.frame.pixel_scale / chip.idcscale) ** 2
     away = np.isfinite(sci)
     for _, aperture in seen.apertures():
         away &= ~aperture
-    np.testing.assert_allclose(np.median(sci[away]), level[0], rtol=1e-3)
-    found = list(offsets(seen, prepared, np.nan_to_num(sci - level[0])))
-    assert np.abs(found).max() < (1e-3 if kernel in ("square", "turbo") else 0.03), found
+    assert np.median(sci[away]) == pytest.approx(level, rel=1e-3)
+    found = list(offsets(seen, prepared, np.nan_to_num(sci - level)))
+    assert np.abs(found).max() < {"square": 2e-4, "turbo": 1e-2}.get(kernel, 3e-2)

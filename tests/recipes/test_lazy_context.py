@@ -70,3 +70,17 @@ def test_an_exported_zarr_of_a_plan_has_the_palette(mosaic, made, tmp_path):
     known = dict(mosaic.ctx.attrs["palette"])
     assert dict(stored.ctx.attrs["palette"]) == known
     assert {int(key) for key in np.unique(stored.ctx)} == set(known)
+
+
+def test_headers_of_a_cutout_name_only_what_reaches_it(mosaic, tmp_path):
+    y, x = np.argwhere(mosaic.nexp.values == 1)[0]
+    ra, dec = mosaic.hap.frame.pixel_to_sky(float(x), float(y))
+    window = mosaic.hap.cutout(ra, dec, size="0.5 arcsec")
+    assert window.nexp.values.max() == 1
+    path = window.hap.to_fits(tmp_path / "x_drz.fits", context=True)
+    with fits.open(path) as hdus:
+        assert hdus[0].header["NUMEXP"] < 3
+        assert set(hdus["HDRTAB"].data["ROOTNAME"]) >= {
+            name for name, _ in window.hap.inputs(ra, dec)
+        }
+    np.testing.assert_array_equal(open_mosaic(path).ctx, window.ctx)

@@ -142,7 +142,7 @@ def test_a_cutout_of_a_whole_cell_computes_only_its_tiles(files, counted):
     }
     assert np.isfinite(sci).mean() > 0.3
     eager = drizzle_tile(
-        sort_exposures(crowd), window, DrizzleParameters(doubtful_bits="16+64+256")
+        sort_exposures(crowd), window, DrizzleParameters(doubtful_bits="16+64+256+2048")
     )
     assert eager.plane("sci").tobytes() == sci.tobytes()
     assert part.nexp.compute(scheduler="threads").max() > 3

@@ -12,6 +12,7 @@ import pytest
 from hapdask.errors import InputError, PlanError, StoreError
 from hapdask.observe.exposure import open_exposures
 from hapdask.products.store import open_mosaic
+from hapdask.recipes.export import export_place
 from hapdask.recipes.sky_cells import cells_touched, plan_jobs, prepare, run_job
 from hapdask.sky.frame import Frame
 from hapdask.sky.grid import SkyGrid
@@ -249,3 +250,15 @@ def test_two_layers_share_no_pixels(files, frame, tmp_path):
     assert {key[0] for r in ir.ctx.attrs["palette"].values() for key in r} == {"ia0a91aaq"}
     assert "ia0a91aaq" not in uvis.attrs["records"]
     assert np.nanmax(uvis.nexp.values) >= 2
+
+
+def test_an_export_says_that_tiles_are_missing(files, frame, tmp_path, caplog):
+    (result, _) = run_all(files, tmp_path / "out", frame)
+    place = result.job.place
+    assert export_place(place, [result.store], tmp_path / "whole", formats=["fits"])
+    assert "not finished" not in caplog.text
+    index = max(tile.index for tile in result.job.plan.tiles)
+    (Path(result.store) / "receipts" / f"{index[0]}_{index[1]}.json").unlink()
+    export_place(place, [result.store], tmp_path / "part", formats=["fits"])
+    planned = len(result.job.plan.tiles)
+    assert f"1 of {planned} planned tiles of strip are not finished" in caplog.text

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from hapdask.errors import InputError
 from hapdask.observe.fits import FitsFile, Hdu, scan_source
-from hapdask.observe.inputs.entry import Entry, Input
+from hapdask.observe.inputs.entry import Entry, Input, Unusable
 from hapdask.observe.inputs.finding import find_file, missing, usual_folders
 from hapdask.observe.source import ByteSource, open_source
 
 _NAME = re.compile(r"_as[nc]\.fits?(\.gz)?$", re.IGNORECASE)
 _WIDTH = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8}
+_MEMBER = re.compile(r"[a-z0-9]+(_[a-z0-9]+)?$", re.IGNORECASE)
 _FORMAT = re.compile(r" *(\d*)([LBAIJEKD])")
 _MAX_BYTES = 1 << 24
 _REMEDY = "fetch the association table again, or name the exposures themselves"
@@ -63,6 +64,10 @@ def read_association(url: str) -> list[Entry]:
 
 
 def _member(url: str, name: str, product: str | None, there: bool) -> Entry:
+    """Find a member; a table must not lead to files elsewhere, or to the network."""
+    if not _MEMBER.match(name):
+        problem = f"member {name!r} is no name of an exposure"
+        return Unusable(f"{url} ({name})", InputError(url, problem, remedy=_REMEDY))
     (here, beside), far = usual_folders(url, name)
     root, _, suffix = name.partition("_")
     found = find_file(f"{root}_{suffix}.fits" if suffix else root, (beside, here, *far))

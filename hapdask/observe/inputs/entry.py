@@ -5,13 +5,15 @@ Not here: the kinds of lists (`pollers`, `associations`), where named files lie 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hapdask.errors import InputError
 from hapdask.observe.source import open_source
 
-#: A list that is longer is no list of exposures.
+#: A list that is longer is no list of exposures, nor is a longer line one of its lines.
 _MAX_TEXT = 64 << 20
+_MAX_LINE = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,14 @@ def bad_line(url: str, number: int, problem: str, remedy: str = "mend that line"
     return Unusable(f"{url} ({where})", InputError(url, problem, ext=where, remedy=remedy))
 
 
+def checked_line(url: str, number: int, read: Callable[[], Entry]) -> Entry:
+    """Read a line of a list; what names an impossible address loses no other line."""
+    try:
+        return read()
+    except InputError as error:
+        return bad_line(url, number, f"{error.path}: {error.problem}", error.remedy or "")
+
+
 def read_lines(url: str) -> list[tuple[int, str]]:
     """Read a text list: the lines that are neither blank nor comments (#), with their numbers.
 
@@ -76,14 +86,14 @@ def read_lines(url: str) -> list[tuple[int, str]]:
         raw = source.read(0, source.size)
     try:
         text = raw.decode("utf-8-sig")
-        if "\0" in text:
-            raise ValueError("a zero byte")
+        lines = [line.strip() for line in text.splitlines()]
+        if "\0" in text or max(map(len, lines), default=0) > _MAX_LINE:
+            raise ValueError("a zero byte, or a line without end")
     except ValueError as error:
         raise InputError(
             url, "is neither FITS nor a text list", remedy="name a FITS file or a list"
         ) from error
-    numbered = enumerate((line.strip() for line in text.splitlines()), 1)
-    lines = [(number, line) for number, line in numbered if line and not line.startswith("#")]
-    if not lines:
+    numbered = [(n, line) for n, line in enumerate(lines, 1) if line and not line.startswith("#")]
+    if not numbered:
         raise InputError(url, "the list is empty", remedy="write one file name per line into it")
-    return lines
+    return numbered

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterable
 from hapdask.errors import InputError
 from hapdask.observe.inputs.associations import is_association, read_association
 from hapdask.observe.inputs.entry import Entry, Input, Unusable
-from hapdask.observe.inputs.finding import find_file
+from hapdask.observe.inputs.finding import find_file, not_here
 from hapdask.observe.inputs.pollers import read_at_list, read_poller
 from hapdask.observe.remote import is_remote
-from hapdask.observe.source import resolve
-
-PathLike = str | os.PathLike[str]
+from hapdask.observe.source import PathLike, resolve
 
 _FITS_NAME = re.compile(r"\.fits?(\.gz)?$", re.IGNORECASE)
 _LIST_NAME = re.compile(r"\.(out|txt|lst|list|csv|poller)$", re.IGNORECASE)
@@ -69,14 +67,21 @@ def _matches(url: str) -> list[str]:
 
 
 def _expand(path: PathLike) -> list[Entry]:
+    """Expand one thing given; what cannot be an address loses nothing else."""
     text = os.fspath(path).strip() if isinstance(path, str) else os.fspath(path)
     if "," in text and "://" not in text and not os.path.exists(text):
         return [entry for piece in text.split(",") if piece.strip() for entry in _expand(piece)]
     if text.startswith("@") and not os.path.exists(text):
-        return _listed(resolve(text[1:]), read_at_list)
-    url = resolve(text)
+        return _listed(text[1:], read_at_list)
+    try:
+        url = resolve(text)
+    except InputError as error:
+        return [Unusable(error.path, error)]
     if not is_remote(url) and not os.path.exists(url) and not glob.has_magic(url):
-        url = find_file(text, [os.getcwd()]) or url  # a rootname, or packed meanwhile
+        found = find_file(text, [os.getcwd()])  # a rootname, or packed meanwhile
+        if found is None and (lost := not_here(text)) is not None:
+            return [lost]
+        url = found or url
     return [entry for match in _matches(url) for entry in _one(match)]
 
 
@@ -87,12 +92,12 @@ def _one(url: str) -> list[Entry]:
     return _listed(url, read_poller) if _is_list(url) else [Input(url)]
 
 
-def _listed(url: str, read: Callable[[str], list[Entry]]) -> list[Entry]:
+def _listed(path: str, read: Callable[[str], list[Entry]]) -> list[Entry]:
     """Read a list; the associations that it names are expanded, lists in lists are not."""
     try:
-        entries = read(url)
+        entries = read(resolve(path))
     except InputError as error:
-        return [Unusable(url, error)]
+        return [Unusable(error.path, error)]
     out: list[Entry] = []
     for entry in entries:
         nested = read is not read_association and is_association(entry.url)

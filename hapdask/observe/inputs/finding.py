@@ -14,6 +14,7 @@ from hapdask.observe.source import open_source, resolve
 #: A CTE-corrected exposure goes before its FLT; a WFPC2 file made by the old pipeline is last.
 SUFFIXES = ("flc", "flt", "c0m")
 _ROOTNAME = re.compile(r"[a-z][a-z0-9]{8}$", re.IGNORECASE)
+_FILE = re.compile(r"([a-z][a-z0-9]{8})(?:_([a-z0-9]+))?(?:\.fits?(?:\.gz)?)?$", re.IGNORECASE)
 
 
 def folder_of(url: str) -> str:
@@ -75,12 +76,18 @@ def usual_folders(listed_in: str, name: str) -> tuple[tuple[str, ...], tuple[str
     return near, (os.path.join(data, root[:4], root),) if data and root else ()
 
 
+def not_here(name: str) -> Unusable | None:
+    """Make the entry of a rootname whose file does not lie here; None of what is no rootname."""
+    if not _ROOTNAME.match(name):
+        return None
+    remedy = f"name its file, or {public_url(name)}"
+    return Unusable(name, InputError(name, "no file of this exposure lies here", remedy=remedy))
+
+
 def missing(name: str, listed_in: str, where: str, note: str = "") -> Unusable:
     """Make the entry of a file that a list names and that is nowhere, with how to get it."""
-    base = os.path.basename(name).split(".")[0]
-    root, _, suffix = base.partition("_")
     remedy = "put it beside the list, or write its whole path"
-    if _ROOTNAME.match(root):
-        remedy = f"put it beside the list, or name {public_url(root, suffix or 'flc')}"
+    if file := _FILE.match(os.path.basename(name)):
+        remedy = f"put it beside the list, or name {public_url(file[1], file[2] or 'flc')}"
     problem = f"no such file{note}; {where} of {listed_in} names it"
     return Unusable(name, InputError(name, problem, remedy=remedy))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from functools import partial
 
-from hapdask.observe.inputs.entry import Entry, Input, bad_line, read_lines
+from hapdask.observe.inputs.entry import Entry, Input, bad_line, checked_line, read_lines
 from hapdask.observe.inputs.finding import find_file, missing, usual_folders
 
 #: Columns of the pollers of HAP's pipelines, by their number.
@@ -60,7 +61,8 @@ def read_poller(url: str) -> list[Entry]:
         if len(cells) not in _COLUMNS or len(cells) != width:
             entry: Entry = bad_line(url, number, _wrong_width(len(cells), width))
         else:
-            entry = _row(url, number, dict(zip(_COLUMNS[width], cells, strict=True)))
+            row = dict(zip(_COLUMNS[width], cells, strict=True))
+            entry = checked_line(url, number, partial(_row, url, number, row))
         found[entry.url] = _merged(found.get(entry.url), entry)
     return list(found.values())
 
@@ -73,7 +75,10 @@ def read_at_list(url: str) -> list[Entry]:
     InputError
         If the list cannot be read or is empty.
     """
-    return [_at_line(url, number, line.split()) for number, line in read_lines(url)]
+    return [
+        checked_line(url, number, partial(_at_line, url, number, line.split()))
+        for number, line in read_lines(url)
+    ]
 
 
 def _cells(line: str) -> list[str]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from hapdask.errors import InputError
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Cards, Value, number_of, text_of
 from hapdask.observe.instruments.instrument import ChipFacts, Instrument
 from hapdask.observe.instruments.table import ROWS
-
-Cards = Mapping[str, Value]
 
 _UNITS = {
     "electrons": "electron",
@@ -42,14 +38,14 @@ def find_instrument(primary: Cards, path: str) -> Instrument:
     InputError
         If the header names none in the table; the message lists those that it has.
     """
-    instrume = _text(primary, "INSTRUME")
+    instrume = text_of(primary, "INSTRUME").upper()
     for row in ROWS:
         if row.instrume == instrume and (
-            not row.told_by or _text(primary, row.told_by) == (row.told or row.detector)
+            not row.told_by or text_of(primary, row.told_by).upper() == (row.told or row.detector)
         ):
             return row
     told_by = next((row.told_by for row in ROWS if row.instrume == instrume), "DETECTOR")
-    parts = [part for part in (instrume, _text(primary, told_by)) if part]
+    parts = [part for part in (instrume, text_of(primary, told_by).upper()) if part]
     named = "/".join(parts) or f"INSTRUME and {told_by} are missing"
     raise InputError(
         path,
@@ -60,7 +56,7 @@ def find_instrument(primary: Cards, path: str) -> Instrument:
 
 def filter_elements(primary: Cards, instrument: Instrument) -> tuple[str, ...]:
     """List the filter wheels' elements, upper case, clear positions included."""
-    names = (_text(primary, key) for key in instrument.filter_keywords)
+    names = (text_of(primary, key).upper() for key in instrument.filter_keywords)
     return tuple(name for name in names if name)
 
 
@@ -161,9 +157,9 @@ def electronics(
     read_noise = _mean(cards, instrument.read_noise_keywords) or instrument.read_noise
     if chip.amplifiers:
         gain, read_noise = _amplifier(cards.get("ATODGAIN"), chip, path)
-    dark = _number(cards.get(instrument.dark_keyword))
+    dark = number_of(cards, instrument.dark_keyword)
     if dark is None:
-        time = _number(cards.get("DARKTIME")) or _number(cards.get("EXPTIME")) or 0.0
+        time = number_of(cards, "DARKTIME") or number_of(cards, "EXPTIME") or 0.0
         dark = instrument.dark_rate * time * binning(primary, science, instrument, path=path) ** 2
     return Electronics(gain, read_noise, max(dark, 0.0))
 
@@ -183,16 +179,5 @@ def _amplifier(setting: Value, chip: ChipFacts, path: str) -> tuple[float, float
 
 def _mean(cards: Cards, keys: tuple[str, ...]) -> float:
     """Mean of the positive values; 0 if there is none."""
-    values = [v for v in (_number(cards.get(key)) for key in keys) if v is not None and v > 0]
+    values = [v for v in (number_of(cards, key) for key in keys) if v is not None and v > 0]
     return sum(values) / len(values) if values else 0.0
-
-
-def _number(value: Value) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _text(cards: Cards, key: str) -> str:
-    value = cards.get(key)
-    return "" if value is None else str(value).strip().upper()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import ByteSource, open_source
 
 _NAMES = ("MASK", "SCI")  # preferred where several images have a chip's EXTVER
+_NPY_HEADER = 1 << 14  # more than any header of a plain array
+_NPY_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _REMEDY = "give one image per chip, by EXTVER, of the chip's shape"
 
 
@@ -59,13 +62,13 @@ class ImageMask:
         with open_source(self.source.url) as source:
             if self.source.suffix == ".npy":
                 self._require_one_chip(exposure)
-                return _of_shape(_read_npy(source), chip, source.url, "")
+                return _read_npy(source, chip)
             file = scan_source(source)
             hdu = self._choose([h for h in file.hdus if h.is_image and h.shape], exposure, chip)
             if hdu is None:
                 return None
-            values = read_image_rows(source, hdu, 0, hdu.shape[0]) if len(hdu.shape) == 2 else None
-            return _of_shape(values, chip, source.url, hdu.label)
+            _require_shape(hdu.shape, chip, source.url, hdu.label)
+            return read_image_rows(source, hdu, 0, hdu.shape[0])
 
     def _require_one_chip(self, exposure: ExposureRecord) -> None:
         if not self.source.chip and len(exposure.chips) > 1:
@@ -97,25 +100,31 @@ class ImageMask:
         return mine[0] if mine else None
 
 
-def _read_npy(source: ByteSource) -> NDArray[Any]:
-    """Read a plain array; nothing is unpickled."""
-    file = io.BytesIO(source.read(0, source.size))
+def _read_npy(source: ByteSource, chip: ChipRecord) -> NDArray[Any]:
+    """Read a plain array; nothing is unpickled, nor is memory taken for what is not there."""
+    start = io.BytesIO(source.read_near(0, _NPY_HEADER))
     try:
-        return npy.read_array(file, allow_pickle=False)
+        version = npy.read_magic(start)
+        if version not in _NPY_READERS:
+            raise ValueError(f"version {version} of the format")
+        shape, by_column, dtype = _NPY_READERS[version](start)
+        if dtype.kind not in "biuf":
+            raise ValueError(f"values of type {dtype}")
     except ValueError as error:
         raise InputError(source.url, f"is no plain array: {error}", remedy=_REMEDY) from error
+    _require_shape(shape, chip, source.url)
+    raw = source.read(start.tell(), math.prod(shape) * dtype.itemsize)
+    return np.frombuffer(raw, dtype).reshape(shape, order="F" if by_column else "C")
 
 
-def _of_shape(values: NDArray[Any] | None, chip: ChipRecord, url: str, ext: str) -> NDArray[Any]:
-    if values is None or values.shape != chip.shape or values.dtype.kind not in "biuf":
-        found = "is no image of two axes"
-        if values is not None:
-            found = f"has the shape {values.shape} and type {values.dtype}"
+def _require_shape(
+    shape: tuple[int, ...], chip: ChipRecord, url: str, ext: str | None = None
+) -> None:
+    if shape != chip.shape:
         ny, nx = chip.shape
         raise InputError(
             url,
-            f"{found}; SCI,{chip.extver} has {nx} x {ny} pixels",
-            ext=ext or None,
+            f"has the shape {shape}; SCI,{chip.extver} has {nx} x {ny} pixels",
+            ext=ext,
             remedy=_REMEDY,
         )
-    return values

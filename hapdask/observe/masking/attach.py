@@ -21,7 +21,6 @@ from hapdask.observe.masking.sources import (
     Maps,
     Masks,
     MaskSource,
-    PathLike,
     list_maps,
     list_sources,
 )
@@ -29,6 +28,7 @@ from hapdask.observe.masks import mask_hashes, write_ivm, write_mask
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.selection import ACCEPTED, Verdict
+from hapdask.observe.source import PathLike
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def attach_ivm(
                 path = _path(exposure, chip, "ivm", kept, Path(where))
                 exposure = exposure.with_ivm(chip.extver, write_ivm(path, kept))
                 exposure = _warn_of_few(exposure, chip, "ivm", 1.0 - good.mean())
-        return exposure
+        return _warn_of_some(exposure)
 
     done = _for_each(exposures, attach, Path(where))
     verdicts = _verdicts(sources, counts, done.failures)
@@ -209,6 +209,15 @@ def _warn_of_few(
     if fraction <= MOST:
         return exposure
     reason = f"the {kind} mask leaves {100 * (1 - fraction):.1f} % of SCI,{chip.extver}"
+    return exposure.with_verdict(exposure.verdict.warned(reason))
+
+
+def _warn_of_some(exposure: ExposureRecord) -> ExposureRecord:
+    """Warn where some chips have maps: weights of two makings do not compare."""
+    lacking = [f"SCI,{chip.extver}" for chip in exposure.chips if chip.ivm is None]
+    if len(lacking) in (0, len(exposure.chips)):
+        return exposure
+    reason = f"no inverse-variance map for {', '.join(lacking)}: weighed by its own background"
     return exposure.with_verdict(exposure.verdict.warned(reason))
 
 

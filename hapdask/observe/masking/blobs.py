@@ -51,7 +51,7 @@ class BlobMask:
             text = file.read(0, file.size)
         try:
             table = Table.read(text.decode("utf-8").splitlines(), format="ascii", guess=True)
-        except (ValueError, OSError) as error:
+        except (ValueError, LookupError, OSError) as error:  # LookupError: an empty file
             raise InputError(
                 source.url, f"is no table: {error}", remedy="write a CSV file"
             ) from error

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.errors import ParameterError
+from hapdask.observe.cards import number_of
 from hapdask.observe.parts import ChipRecord
 
 Floats = NDArray[np.float64]
@@ -33,10 +34,8 @@ def physical_axes(chip: ChipRecord) -> tuple[Floats, Floats]:
     ny, nx = chip.shape
     axes = []
     for axis, size in ((1, nx), (2, ny)):
-        offset, step = (
-            _number(cards.get(f"LTV{axis}"), 0.0),
-            _number(cards.get(f"LTM{axis}_{axis}"), 1.0),
-        )
+        offset = number_of(cards, f"LTV{axis}") or 0.0
+        step = number_of(cards, f"LTM{axis}_{axis}") or 1.0
         axes.append((np.arange(1.0, size + 1.0) - offset) / step)
     return axes[0], axes[1]
 
@@ -57,7 +56,3 @@ def fill(bad: NDArray[np.bool_], axes: tuple[Floats, Floats], box: Box, inside: 
     if columns.size and rows.size:
         part = bad[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         part |= inside(x[columns][np.newaxis, :], y[rows][:, np.newaxis])
-
-
-def _number(value: object, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and value else default

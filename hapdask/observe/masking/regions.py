@@ -182,6 +182,8 @@ def _parse(text: str, url: str) -> list[Any]:
             f"a region that cannot be used: {caught[0].message}",
             remedy="save the file in fk5, icrs, image or physical coordinates, without that shape",
         )
+    if any(len(r.vertices) < 3 for r in found if hasattr(r, "vertices")):
+        raise InputError(url, "a polygon of fewer than three corners", remedy="save it again")
     kept = [r for r in found if not type(r).__name__.startswith(_NO_AREA)]
     if len(kept) < len(found):
         log.info("%s: %d points, lines or texts mask nothing", url, len(found) - len(kept))

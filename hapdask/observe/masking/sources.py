@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,13 +12,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.errors import InputError, ParameterError
+from hapdask.errors import ParameterError
+from hapdask.observe.inputs.expand import read_files
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
-from hapdask.observe.remote import is_remote
+from hapdask.observe.source import PathLike as PathLike
 from hapdask.observe.source import resolve
-
-PathLike = str | os.PathLike[str]
 
 #: WFC3's persistence products: predicted persistence, all of it or from earlier visits.
 _PERSISTENCE = re.compile(r"_(persist|extper)\.fits(\.gz)?$")
@@ -130,13 +128,7 @@ def list_sources(masks: Masks) -> list[MaskSource]:
     found: list[MaskSource] = []
     for item in given:
         source = item if isinstance(item, MaskSource) else MaskSource(os.fspath(item))
-        url = resolve(source.url)
-        urls = [url]
-        if not is_remote(url) and not os.path.exists(url) and glob.has_magic(url):
-            urls = sorted(glob.glob(url))
-            if not urls:
-                raise InputError(url, "no file matches", remedy="check the pattern")
-        found += [replace(source, url=u).completed() for u in urls]
+        found += [replace(source, url=url).completed() for url in read_files(source.url)]
     return found
 
 

@@ -7,10 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Cards, Value
 from hapdask.observe.fits import FitsFile, Hdu
-
-Cards = Mapping[str, Value]
 
 #: Extensions that hold look-up tables of a distortion.
 TABLES = ("D2IMARR", "WCSDVARR")

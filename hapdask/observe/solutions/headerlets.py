@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hapdask.errors import InputError
-from hapdask.observe.cards import Value
+from hapdask.observe.cards import Value, text_of
 from hapdask.observe.fits import FitsFile, Hdu, read_image_rows, scan_source
 from hapdask.observe.solutions.cards import REFERENCES, TABLES, Solution
 from hapdask.observe.source import ByteSource, memory_source, open_source
@@ -56,7 +56,7 @@ class Headerlet:
 def list_headerlets(file: FitsFile) -> list[Headerlet]:
     """List the headerlets inside a scanned exposure, the latest first."""
     found = [
-        Headerlet(_text(hdu, "HDRNAME"), _text(hdu, "WCSNAME"), hdu=hdu)
+        Headerlet(text_of(hdu.header, "HDRNAME"), text_of(hdu.header, "WCSNAME"), hdu=hdu)
         for hdu in file.hdus
         if hdu.header.get("XTENSION") == "HDRLET"
     ]
@@ -87,10 +87,12 @@ def scan_headerlet(url: str) -> Headerlet:
     with open_source(url) as source:
         file = scan_source(source)
     primary = file.hdus[0]
-    destim = _text(primary, "DESTIM").lower()
+    destim = text_of(primary.header, "DESTIM").lower()
     if not destim or not any(hdu.name == "SIPWCS" for hdu in file.hdus):
         raise InputError(url, "this is no headerlet: no DESTIM or SIPWCS", remedy=_REMEDY)
-    return Headerlet(_text(primary, "HDRNAME"), _text(primary, "WCSNAME"), destim, url)
+    return Headerlet(
+        text_of(primary.header, "HDRNAME"), text_of(primary.header, "WCSNAME"), destim, url
+    )
 
 
 def read_headerlet(headerlet: Headerlet, source: ByteSource) -> Solution:
@@ -151,8 +153,3 @@ def _unwrapped(source: ByteSource, hdu: Hdu) -> ByteSource:
         except (zlib.error, gzip.BadGzipFile) as error:
             raise InputError(where, f"the headerlet is damaged: {error}", remedy=_REMEDY) from error
     return memory_source(where, raw)
-
-
-def _text(hdu: Hdu, key: str) -> str:
-    value = hdu.header.get(key)
-    return "" if value is None else str(value).strip()

@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 from hapdask.errors import InputError
 from hapdask.observe.cache import keep, open_cached
@@ -35,9 +35,12 @@ log = logging.getLogger(__name__)
 
 _BYTES = b"BITPIX  =                    8"  # always the second card
 _UNSAFE = re.compile(r"[^\w.-]")
-_KIND, _RESULT = "wcs", "wcs.fits"
+_KIND: Final = "wcs"
+_RESULT = "wcs.fits"
 _NONE = ("", "N/A")
 _KEPT = ("DISTNAME", "SIPNAME")
+_MAX_TABLE = 1 << 29  # the largest, an old DGEOFILE, has 134 MB
+_FETCH = "fetch the table again from https://hst-crds.stsci.edu"
 _lock = threading.Lock()  # stwcs sets its loggers while it works
 
 
@@ -94,7 +97,7 @@ class References:
             return _load(memory_source(cached.name, cached.read()), _names(file))
 
     def _find(self, file: FitsFile, key: str, name: str) -> str:
-        bare = name.rpartition("$")[2]
+        bare = _bare(name)
         folders = [f for f in (self.folder, _folder_of_prefix(name)) if f]
         found = find_file(bare, folders)
         if found is None:
@@ -123,6 +126,11 @@ def _names(file: FitsFile) -> dict[str, str]:
     return {key: name for key, name in names.items() if name.upper() not in _NONE}
 
 
+def _bare(name: str) -> str:
+    """Name of a table alone: headers must not lead to files elsewhere, or to the network."""
+    return re.split(r"[$/]", name)[-1]
+
+
 def _folder_of_prefix(name: str) -> str:
     prefix, dollar, _ = name.partition("$")
     return os.environ.get(prefix, "") if dollar else ""
@@ -130,6 +138,8 @@ def _folder_of_prefix(name: str) -> str:
 
 def _content(url: str) -> bytes:
     with open_source(url) as source:
+        if source.size > _MAX_TABLE:
+            raise InputError(url, f"{source.size} bytes: no reference table", remedy=_FETCH)
         return source.read(0, source.size)
 
 
@@ -236,7 +246,7 @@ def _small(hdus: Any, folder: str, names: Mapping[str, str]) -> Any:
     """Keep headers of PRIMARY and SCI, without pixels, and the tables."""
     from astropy.io import fits
 
-    originals = {_base(name.rpartition("$")[2]): name for name in names.values()}
+    originals = {_base(_bare(name)): name for name in names.values()}
     small = fits.HDUList([fits.PrimaryHDU(header=hdus[0].header)])
     for hdu in hdus[1:]:
         if hdu.name == "SCI":

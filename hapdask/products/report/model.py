@@ -50,8 +50,9 @@ class InputLine:
     ----------
     file : str
     status : str
-        ``accepted``, ``warning`` (used, but look at it), ``rejected`` (left out) or ``unused``
-        (not needed, for example a FLT beside its FLC).
+        ``accepted``, ``warning`` (used, but look at it), ``rejected`` (left out), ``unused``
+        (not needed, for example a FLT beside its FLC) or ``idle`` (a mask or headerlet that is
+        for none of the exposures).
     reason, remedy : str
     name, layer, target, proposal, wcsname, unit : str
         Empty where the file could not be opened.

@@ -48,6 +48,7 @@ _BAR_HEIGHT = 34
 def render(report: RunReport) -> str:
     """Make the HTML of a report."""
     maps, maps_more = sky_maps(report.places, report.inputs)
+    counts = {s: len(report.inputs_of(s)) for s in ("accepted", "warning", "rejected", "idle")}
     names = sorted({line.layer for line in report.inputs if line.layer})
     template = _environment().get_template("report.html.j2")
     return template.render(
@@ -56,7 +57,8 @@ def render(report: RunReport) -> str:
         maps_more=maps_more,
         side=SIDE,
         colours={name: number % _COLOURS for number, name in enumerate(names)},
-        counts={s: len(report.inputs_of(s)) for s in ("accepted", "warning", "rejected")},
+        counts=counts,
+        notes=counts["warning"] + counts["idle"],
         places=_by_place(report),
         layer_count=len({line.layer for line in report.layers}),
         totals=_totals(report.layers),
