@@ -69,8 +69,8 @@ class DrizzleParameters:
     def __post_init__(self) -> None:
         if self.kernel == "tophat":
             raise ParameterError(
-                "kernel 'tophat' does not keep flux and is refused, as by DrizzlePac; use 'square', or "
-                "'turbo' for speed"
+                "kernel 'tophat' does not keep flux and is refused, as by DrizzlePac; use 'square' "
+                "or, for speed, 'turbo'"
             )
         _one_of("kernel", self.kernel, KERNELS)
         _one_of("weight", self.weight, WEIGHTS)

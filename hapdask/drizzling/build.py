@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 import operator
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.palette import Palette
 from hapdask.drizzling.plan import Plan, TilePlan
+from hapdask.drizzling.running import run_tasks
 from hapdask.drizzling.tile import ALGORITHM, TileSums, drizzle_tile
 from hapdask.drizzling.warm import compile_kernels
 from hapdask.errors import HapdaskError
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Tasks in flight per thread: enough to keep it busy, few enough to stop soon.
-_IN_FLIGHT = 2
 #: Name of the palette among the results of a tile's task.
 _PALETTE = "palette"
 
@@ -90,6 +88,11 @@ class StoreTask:
     tile: TilePlan
     work: TileTask
     sink: Sink
+
+    @property
+    def key(self) -> str:
+        """Name of the task on a cluster."""
+        return f"hapdask-store-{self.tile.index[0]}-{self.tile.index[1]}-{self.tile.digest[:16]}"
 
     def __call__(self) -> Outcome:
         """Return the outcome; an error of hapdask's is part of it, so other tiles go on."""
@@ -253,42 +256,8 @@ def run(
     compile_kernels(plan.patches, plan.parameters.kernel, plan.variables)
     tasks = (StoreTask(tile, tile_task(plan, tile), sink) for tile in tiles)
     outcomes = {}
-    for outcome in _on_cluster(tasks, client) if client else _on_threads(tasks, threads):
+    for outcome in run_tasks(tasks, client, threads):
         outcomes[outcome.index] = outcome
         if progress is not None:
             progress(outcome)
     return [outcomes[tile.index] for tile in tiles]
-
-
-def _on_threads(tasks: Iterable[StoreTask], threads: int) -> Iterator[Outcome]:
-    waiting = iter(tasks)
-    with ThreadPoolExecutor(threads) as pool:
-        running = {pool.submit(task) for task in islice(waiting, threads)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(task) for task in islice(waiting, len(done))}
-                yield from (future.result() for future in done)
-        finally:
-            for future in running:
-                future.cancel()
-
-
-def _on_cluster(tasks: Iterable[StoreTask], client: Client) -> Iterator[Outcome]:
-    from distributed import as_completed
-
-    waiting = iter(tasks)
-    limit = _IN_FLIGHT * max(sum(client.nthreads().values()), 1)
-    first = [_submit(client, task) for task in islice(waiting, limit)]
-    running = as_completed(first, loop=client.loop)
-    for future in running:
-        outcome: Outcome = future.result()
-        for task in islice(waiting, 1):
-            running.add(_submit(client, task))
-        yield outcome
-
-
-def _submit(client: Client, task: StoreTask) -> Any:
-    key = f"hapdask-store-{task.tile.index[0]}-{task.tile.index[1]}-{task.tile.digest[:16]}"
-    # Not pure: a tile that was lost with its receipt must be made again under the same digest.
-    return client.submit(task, key=f"{key}-{time.monotonic_ns()}", retries=2)

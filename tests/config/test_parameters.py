@@ -150,6 +150,7 @@ def test_default_never_accepts_cosmic_rays(place):
     assert (p.good_bits | p.doubtful_bits) & (4096 | 8192) == 0
     assert p.doubtful_bits & (16 | 64 | 256) == 16 | 64 | 256
     assert bool(p.doubtful_bits & 512) == (place[1] == "IR")
+    assert bool(p.doubtful_bits & 2048) == (place[1] != "IR")  # the converter of a CCD
 
 
 def test_order_of_sources_and_their_origins(tmp_path):

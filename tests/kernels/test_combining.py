@@ -1,0 +1,78 @@
+"""Medians of stacks: against NumPy, and the rules for what is left out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hapdask.kernels.combining import choose_minimum, combine, make_picks, network
+
+
+def run(stack, low=0, high=0, *, median=True):
+    stack = np.asarray(stack, np.float32)
+    out, lowest = np.empty(stack.shape[1:], np.float32), np.empty(stack.shape[1:], np.float32)
+    count = np.empty(stack.shape[1:], np.int32)
+    picks = make_picks(len(stack), low, high, median=median)
+    combine(stack, network(len(stack)), *picks, out, lowest, count)
+    return out, lowest, count
+
+
+def with_holes(n, seed, shape=(7, 300), fraction=0.3):
+    rng = np.random.default_rng(seed)
+    stack = rng.normal(0.0, 5.0, (n, *shape)).astype(np.float32)
+    stack[rng.random(stack.shape) < fraction] = np.nan
+    return stack
+
+
+@given(n=st.integers(1, 70))
+def test_the_network_sorts(n):
+    values = np.random.default_rng(n).permuted(np.tile(np.arange(n), (200, 1)), axis=1).T
+    zeros_and_ones = np.random.default_rng(n).integers(0, 2, (n, 200))
+    for rows in (values.copy(), zeros_and_ones.copy()):
+        for i, j in network(n):
+            rows[[i, j]] = np.minimum(rows[i], rows[j]), np.maximum(rows[i], rows[j])
+        assert (np.diff(rows, axis=0) >= 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN slice", "ignore:Mean of empty slice")
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 13, 40])
+def test_median_and_mean_of_the_good_ones(n):
+    stack = with_holes(n, n)
+    out, lowest, count = run(stack)
+    assert np.array_equal(count, np.isfinite(stack).sum(axis=0))
+    assert np.allclose(out, np.nan_to_num(np.nanmedian(stack, axis=0)), atol=1e-6)
+    assert np.array_equal(lowest, np.nan_to_num(np.nanmin(stack, axis=0)))
+    out, _, _ = run(stack, median=False)
+    assert np.allclose(out, np.nan_to_num(np.nanmean(stack, axis=0)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 0), (1, 2), (3, 3)])
+def test_lowest_and_highest_are_left_out(low, high):
+    """A median gives up leaving out before it gives up a pixel; a mean does not."""
+    stack = with_holes(6, 1)
+    median, _, count = run(stack, low, high)
+    mean, _, _ = run(stack, low, high, median=False)
+    for y, x in np.ndindex(count.shape):
+        good = np.sort(stack[:, y, x][np.isfinite(stack[:, y, x])])
+        rest = good[low : len(good) - high]
+        assert mean[y, x] == pytest.approx(rest.mean() if len(rest) else 0.0, abs=1e-5)
+        a, b = low, high
+        while len(good) and a + b >= len(good):
+            a, b = max(a - 1, 0), max(b - 1, 0)
+        rest = good[a : len(good) - b]
+        assert median[y, x] == pytest.approx(np.median(rest) if len(rest) else 0.0, abs=1e-5)
+
+
+def test_the_minimum_stands_in_where_the_median_is_hit():
+    """Two of three images hit: the median is a cosmic ray, the minimum is the sky."""
+    median, lowest = np.full((9, 9), 10.0, np.float32), np.full((9, 9), 9.8, np.float32)
+    median[4, 4], median[4, 5], median[0, 0] = 30.0, 11.5, 11.5
+    weight, background = np.full((9, 9), 100.0, np.float32), np.zeros((9, 9), np.float32)
+    out = np.empty_like(median)
+    choose_minimum(median, lowest, weight, background, (6.0, 3.0), 1, out)
+    assert out[4, 4] == np.float32(9.8)
+    assert out[4, 5] == np.float32(9.8)  # beyond the second limit only, beside one beyond the first
+    assert out[0, 0] == np.float32(11.5)  # the same, alone
+    assert (out == median).sum() == 79
+    choose_minimum(median, lowest, weight, background, (6.0, 3.0), 0, out)
+    assert out[4, 5] == np.float32(11.5)
