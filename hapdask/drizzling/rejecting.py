@@ -65,7 +65,7 @@ class Rejection:
     failures: tuple[InputError, ...] = ()
 
 
-def tests_of(stack: Stack, frame: Frame) -> Iterator[TileTest]:
+def tile_tests(stack: Stack, frame: Frame) -> Iterator[TileTest]:
     """Cut the median frame into tiles that fit the memory, each with its part of the stack."""
     reaches = []
     for exposure in stack.exposures:
@@ -168,7 +168,7 @@ def _run(
 ) -> tuple[Pixels, InputError | None]:
     """Bad pixels of every chip, or the first exposure that cannot be read."""
     pixels: Pixels = defaultdict(list)
-    results = run_tasks(tests_of(stack, frame), client, threads)
+    results = run_tasks(tile_tests(stack, frame), client, threads)
     for done, result in enumerate(results, 1):
         if isinstance(result, InputError):
             return pixels, result

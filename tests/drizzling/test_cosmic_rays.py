@@ -1,0 +1,145 @@
+"""Cosmic rays of a stack: found, the same for tiles of any size, kept as masks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.cosmic_rays import CosmicRayTest, Stack, find_cosmic_rays
+from hapdask.drizzling.median import Combination, StackMember
+from hapdask.drizzling.rejecting import reject_cosmic_rays, tile_tests
+from hapdask.drizzling.sky import set_sky
+from hapdask.drizzling.tile import drizzle_tile
+from hapdask.observe.exposure import open_exposures
+from hapdask.simulate import Mode, Pointing, Scene, Subarray, simulate_exposure
+from hapdask.sky.frame import Frame
+
+RA, DEC = 150.1, 2.2
+SIDE = 420
+#: Dithers (arcsec) and rolls of four UVIS subarrays.
+SET = (((0.0, 0.0), 10.0), ((0.9, 0.5), 10.0), ((-0.4, 0.7), 10.0), ((0.3, -0.6), 11.5))
+#: No flag is looked at: the simulator tells cosmic rays in DQ.
+PARAMETERS = DrizzleParameters(kernel="turbo", good_bits=None, doubtful_bits=0)
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    """Records of the four exposures, and which pixels of each are truly hit."""
+    folder = tmp_path_factory.mktemp("stack")
+    rng = np.random.default_rng(8)
+    scene = Scene.stars(
+        RA + rng.uniform(-0.004, 0.004, 30), DEC + rng.uniform(-0.004, 0.004, 30),
+        rng.uniform(19.0, 24.0, 30),
+    )  # fmt: skip
+    mode = Mode(subarray=Subarray(1, 1800, 900, SIDE, SIDE))
+    records, hit = [], {}
+    for k, (dither, roll) in enumerate(SET):
+        exposure = simulate_exposure(
+            scene, "WFC3", "UVIS", "F606W", Pointing(RA, DEC, roll, dither=dither), 600.0,
+            seed=k + 1, mode=mode, rootname=f"icr0{k}01aq",
+        )  # fmt: skip
+        (record,) = open_exposures(exposure.write(folder), strict=True)
+        records.append(set_sky(record, PARAMETERS))
+        hit[record.name] = exposure.chips[1].cosmic_rays
+    return tuple(records), hit
+
+
+@pytest.fixture(scope="module")
+def stack(observed):
+    records, _ = observed
+    members = tuple(
+        StackMember(e.exptime, e.chips[0].sky / e.exptime, e.chips[0].read_noise) for e in records
+    )
+    how, test = Combination(), CosmicRayTest()
+    return Stack(records, members, PARAMETERS, how, test, len(records))
+
+
+@pytest.fixture(scope="module")
+def frame(observed):
+    ra, dec = observed[0][0].footprint.polygons[0]
+    return Frame.from_center(float(np.mean(ra)), float(np.mean(dec)), 0.04, (640, 640))
+
+
+@pytest.fixture(scope="module")
+def whole(stack, frame):
+    """Pixels found in one tile, by exposure."""
+    return {hits.name: hits.pixels for hits in find_cosmic_rays(stack, frame)}
+
+
+@pytest.mark.parametrize("side", [160, 300])
+def test_tiles_of_any_size_find_the_same(stack, frame, whole, side):
+    found = {name: [] for name in whole}
+    for _, part in frame.tiles(side):
+        for hits in find_cosmic_rays(stack, part):
+            found[hits.name].append(hits.pixels)
+    for name, pixels in whole.items():
+        assert np.array_equal(np.sort(np.concatenate(found[name])), pixels), name
+
+
+def test_what_is_hit_is_found_and_little_else(observed, stack, frame, whole):
+    """Of pixels raised by more than five sigma, where at least three exposures overlap."""
+    records, truth = observed
+    depth = drizzle_tile(records, frame, PARAMETERS).plane("nexp")
+    found = clean = wrong = raised = 0
+    for record in records:
+        (chip,) = record.chips
+        y, x = np.mgrid[: chip.shape[0], : chip.shape[1]]
+        px, py = frame.sky_to_pixel(*chip.distortion.pixel_to_sky(x * 1.0, y * 1.0))
+        j, i = np.rint(py).astype(int), np.rint(px).astype(int)
+        deep = depth[j.clip(0, 639), i.clip(0, 639)] >= 3
+        mask = np.zeros(chip.shape, bool)
+        mask.reshape(-1)[whole[record.name]] = True
+        bright = truth[record.name] & deep & _raised(record)
+        raised += bright.sum()
+        found += (bright & mask).sum()
+        clean += (deep & ~truth[record.name]).sum()
+        wrong += (deep & ~truth[record.name] & mask).sum()
+    assert raised > 1000
+    assert found / raised > 0.99
+    assert wrong / clean < 3e-4  # hot pixels among them, since no flag is looked at
+
+
+def _raised(record):
+    """Pixels more than five sigma of the sky above it."""
+    from hapdask.observe.pixels import read_chip_rows
+
+    (chip,) = record.chips
+    rows = read_chip_rows(record, chip, 0, chip.shape[0])
+    return rows.sci - chip.sky > 5.0 * np.sqrt(chip.sky + chip.read_noise**2)
+
+
+def test_the_masks_are_part_of_the_records(stack, frame, whole, tmp_path):
+    rejection = reject_cosmic_rays(stack, frame, tmp_path / "masks", threads=2)
+    assert not rejection.failures
+    assert [e.name for e in rejection.exposures] == [e.name for e in stack.exposures]
+    mosaic = drizzle_tile(rejection.exposures, frame, PARAMETERS)
+    before = drizzle_tile(stack.exposures, frame, PARAMETERS)
+    deep = before.plane("nexp") == 4
+    # What is left of the hits: the brightest pixels of a mosaic of sky and faint stars.
+    assert np.nanquantile(mosaic.plane("sci")[deep], 0.9999) < 0.5 * np.nanquantile(
+        before.plane("sci")[deep], 0.9999
+    )
+    for exposure in rejection.exposures:
+        (mask,) = exposure.chips[0].masks
+        assert mask.kind == "cosmic rays"
+
+
+def test_one_broken_exposure_leaves_the_others(stack, frame, tmp_path):
+    gone = replace(stack.exposures[1], url=str(tmp_path / "gone_flc.fits"))
+    broken = replace(stack, exposures=(stack.exposures[0], gone, *stack.exposures[2:]))
+    rejection = reject_cosmic_rays(broken, frame, tmp_path / "masks")
+    assert [e.name for e in rejection.exposures] == [
+        e.name for e in stack.exposures if e.name != gone.name
+    ]
+    (failure,) = rejection.failures
+    assert failure.path == gone.url
+
+
+def test_deep_stacks_get_small_tiles(stack, frame):
+    """Memory is bounded by the tile, not by the number of exposures."""
+    assert {t.tile.shape for t in tile_tests(stack, frame)} == {frame.shape}
+    copies = tuple(replace(e, name=f"{e.name}{k}") for k in range(25) for e in stack.exposures)
+    deep = replace(stack, exposures=copies, members=stack.members * 25, images=len(copies))
+    sides = {max(t.tile.shape) for t in tile_tests(deep, frame)}
+    assert max(sides) <= 256
