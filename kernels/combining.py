@@ -107,6 +107,7 @@ def combine(
     """
     n, ny, nx = stack.shape
     buffer = np.empty((n, _ROW), np.float32)
+    work = np.empty(_ROW, np.int32), np.empty(_ROW, np.int32), np.empty(_ROW, np.float32)
     for y in range(ny):
         for x0 in range(0, nx, _ROW):
             width = min(_ROW, nx - x0)
@@ -124,7 +125,7 @@ def combine(
                     a, b = below[k], above[k]
                     below[k] = b if b < a else a
                     above[k] = a if b < a else b
-            _pick(width, buffer, good, first, last, out[y, x0 : x0 + width])
+            _pick(width, buffer, good, first, last, work, out[y, x0 : x0 + width])
             if lowest.size:
                 low = lowest[y, x0 : x0 + width]
                 for k in range(np.uint64(width)):
@@ -138,14 +139,22 @@ def _pick(
     good: NDArray[np.int32],
     first: NDArray[np.int32],
     last: NDArray[np.int32],
+    work: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]],
     out: NDArray[np.float32],
 ) -> None:
+    """Average of the picked values: every value is looked at, for vector code cannot jump."""
+    low, high, total = work
     for k in range(np.uint64(width)):
-        a, b = first[np.uint64(good[k])], last[np.uint64(good[k])]
-        total = 0.0
-        for j in range(a, b + 1):
-            total += buffer[np.uint64(j), k]
-        out[k] = np.float32(total / (b - a + 1)) if b >= a else np.float32(0.0)
+        low[k], high[k] = first[np.uint64(good[k])], last[np.uint64(good[k])]
+        total[k] = np.float32(0.0)
+    for i in range(buffer.shape[0]):
+        values = buffer[i]
+        for k in range(np.uint64(width)):
+            wanted = (low[k] <= i) & (i <= high[k])
+            total[k] += values[k] if wanted else np.float32(0.0)
+    for k in range(np.uint64(width)):
+        n = high[k] - low[k] + 1
+        out[k] = total[k] / np.float32(n) if n > 0 else np.float32(0.0)
 
 
 @kernel
