@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from hapdask.drizzling.build import lazy_palettes
 from hapdask.drizzling.plan import Plan
-from hapdask.products.provenance import TiledPalette
+from hapdask.products.provenance import Identified, TiledPalette
 from hapdask.sky.frame import Frame
 
 
-class PlannedPalette(TiledPalette):
+class PlannedPalette(Identified, TiledPalette):
     """Palette of a plan.
 
     Computed together with the mosaic's variables (as exports do), no tile is made twice; asked
@@ -45,18 +45,6 @@ class PlannedPalette(TiledPalette):
             for k in (0, 2)
         )
         return self._palettes[rows, columns]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlannedPalette) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return self._identity
 
     def __repr__(self) -> str:
         return f"<palette of {len(self._plan.tiles)} planned tiles>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -37,8 +38,29 @@ class Source(Protocol):
     def input_names(self, index: Index) -> Collection[str]: ...  # noqa: D102
 
 
-class _Lazy:
-    """What both mappings share: identity, copies and text that read nothing.
+class Identified(ABC):
+    """What is equal, hashed and copied by what it stands for, without reading or making it."""
+
+    @property
+    @abstractmethod
+    def _identity(self) -> tuple[object, ...]:
+        """What it stands for."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identified) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __dask_tokenize__(self) -> tuple[object, ...]:
+        return self._identity
+
+
+class _Lazy(Identified):
+    """What both mappings of a store share.
 
     Parameters
     ----------
@@ -50,18 +72,6 @@ class _Lazy:
 
     def __init__(self, source: Source, tiles: Mapping[Index, Frame]) -> None:
         self._source, self._tiles = source, dict(tiles)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Lazy) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
-
-    def __dask_tokenize__(self) -> tuple[object, ...]:
-        return self._identity
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} of {len(self._tiles)} tiles of {self._source.url}>"
@@ -77,13 +87,13 @@ class TiledPalette(Mapping[int, tuple[Chip, ...]]):
     As a mapping it is that of all tiles, which may take long to make.
     """
 
+    @abstractmethod
     def within(self, window: Frame) -> TiledPalette:
         """Palette of the tiles that touch a window: less to read or make."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parts(self) -> Any:
         """Palettes of the tiles, or a Dask array that computes to them."""
-        raise NotImplementedError
 
     @cached_property
     def stored(self) -> Palette:
@@ -116,8 +126,6 @@ def united(parts: Any) -> Palette:
 class LazyPalette(_Lazy, TiledPalette):
     """Palette of a stored mosaic: read when it is asked for."""
 
-    __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
-
     def within(self, window: Frame) -> LazyPalette:
         """Palette of the tiles that touch a window: less to read."""
         touched = {i: tile for i, tile in self._tiles.items() if not (tile & window).empty}
@@ -131,8 +139,6 @@ class LazyPalette(_Lazy, TiledPalette):
 
 class Records(_Lazy, Mapping[str, "ExposureRecord"]):
     """The records of the exposures that went in, by name, as far as the store has them."""
-
-    __eq__, __hash__ = _Lazy.__eq__, _Lazy.__hash__
 
     def __getitem__(self, name: str) -> ExposureRecord:
         if name not in self._names:

@@ -13,6 +13,7 @@ import logging
 import os
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -174,12 +175,11 @@ class MosaicStore:
         holder = lock.acquire(self._objects, _LOCK)
         self._release = weakref.finalize(self, lock.release, self._objects, _LOCK, holder)
         self._token = holder.token
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)  # also when it is interrupted: no lock stays behind
             write_records(self._objects, records)
             self._publish(Run(box, False, dict(about or {})), dict(planned))
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     def end(self) -> None:
         """Mark the run as finished and give up the lock.
