@@ -99,6 +99,31 @@ def test_the_real_wfpc2(tmp_path):
     assert ExposureRecord.from_dict(record.to_dict()) == record
 
 
+def test_without_idcscale_counts_are_kept(tmp_path):
+    """AstroDrizzle takes the first column of CD for the scale: here 15 % of flux, for HRC's pixels
+    are no squares.  The root of the determinant keeps what was counted.
+    """
+    linear = {"IDCSCALE": None, "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"}
+    cd = (-7.3605e-06, 1.8456e-06, 2.86858e-06, 6.64946e-06)  # of the plain j8bt06nyq_flt
+    matrix = dict(zip(("CD1_1", "CD1_2", "CD2_1", "CD2_2"), cd, strict=True))
+    record, _ = opened(make_hrc(tmp_path, science=linear | matrix))
+    (chip,) = record.chips
+    area = abs(cd[0] * cd[3] - cd[1] * cd[2])
+    assert chip.idcscale == pytest.approx(3600.0 * np.sqrt(area), rel=1e-6)
+    upstream = 3600.0 * np.hypot(cd[0], cd[2])
+    assert (upstream / chip.idcscale) ** 2 == pytest.approx(1.15, abs=0.005)
+
+
+def test_a_c0m_without_bunit_is_in_counts(tmp_path):
+    """AstroDrizzle takes it for a rate: its products are too bright by the exposure time."""
+    path = make_wfpc2(tmp_path)
+    with fits.open(path) as hdus:
+        assert all("BUNIT" not in hdu.header for hdu in hdus)
+    record, _ = opened(path)
+    assert record.unit == "count"
+    assert record.exptime == 100.0
+
+
 def test_the_data_quality_of_a_c0m_is_that_of_its_c1m(tmp_path):
     record, _ = opened(make_wfpc2(tmp_path))
     for chip in record.chips:
