@@ -104,6 +104,7 @@ def make_geometry(
     drop: Drop,
     patch: int,
     blocks: NDArray[np.int64],
+    stepsize: int = 0,
 ) -> ChipGeometry:
     """Make ready to drizzle some blocks of a chip.
 
@@ -118,9 +119,11 @@ def make_geometry(
         From `Drop.patch`.
     blocks : ndarray of int64, shape (n, 2)
         From `blocks_reaching`; no other block may be drizzled.
+    stepsize : int
+        0 for the exact map; see `hapdask.kernels.mapping.make_pixel_map`.
     """
     rows = int(blocks[:, 0].min()) * BLOCK[0], (int(blocks[:, 0].max()) + 1) * BLOCK[0]
-    return ChipGeometry(make_pixel_map(chain, shape, rows), shape, drop, patch)
+    return ChipGeometry(make_pixel_map(chain, shape, rows, stepsize), shape, drop, patch)
 
 
 def drizzle_chip(

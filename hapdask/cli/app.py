@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from hapdask import __version__
-from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, report, simulate
+from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, presets, report, simulate
 from hapdask.cli.console import complain
 from hapdask.cli.exits import ERROR, INTERRUPTED, USAGE
 from hapdask.cli.memory import keep_freed_memory
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("mosaic")(mosaic.mosaic)
 app.command("plan")(plan.plan)
+app.command("presets")(presets.presets)
 app.command("info")(info.info)
 app.command("cells")(cells.cells)
 app.command("export")(export.export)

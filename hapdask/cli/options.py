@@ -140,6 +140,13 @@ Parameters = Annotated[
         metavar="TOML", rich_help_panel=_HOW, help="A file of parameters over the preset."
     ),
 ]
+ParameterFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--parameters", metavar="TOML|CFG", rich_help_panel=_HOW,
+        help="A file of parameters over the preset: TOML, or a .cfg of AstroDrizzle.",
+    ),
+]  # fmt: skip
 Set = Annotated[
     list[str] | None,
     typer.Option(

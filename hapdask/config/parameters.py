@@ -16,6 +16,7 @@ from hapdask.errors import ParameterError
 KERNELS = ("square", "turbo", "point", "gaussian", "lanczos2", "lanczos3")
 WEIGHTS = ("EXP", "ERR", "IVM")
 SKIES = ("measure", "header", "none")
+LARGEST_STEP = 1000
 
 #: Cosmic-ray flags: never doubtful, since no mosaic is better with them than without.
 COSMIC_RAY_BITS = 4096 | 8192
@@ -46,6 +47,9 @@ class DrizzleParameters:
         The sky level subtracted from each chip: measured, taken from MDRIZSKY, or nothing.
     flux_scaling : bool
         Whether chips are brought to the PHOTFLAM of their layer.
+    stepsize : int
+        0 maps every pixel exactly; n does as AstroDrizzle, which interpolates between exact
+        positions n pixels apart.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class DrizzleParameters:
     doubtful_bits: int = 16 | 64 | 256 | 512
     sky: str = "measure"
     flux_scaling: bool = True
+    stepsize: int = 0
 
     def __post_init__(self) -> None:
         if self.kernel == "tophat":
@@ -77,6 +82,10 @@ class DrizzleParameters:
         _one_of("sky", self.sky, SKIES)
         if not isinstance(self.flux_scaling, bool):
             raise ParameterError(f"flux_scaling must be true or false, not {self.flux_scaling!r}")
+        if isinstance(self.stepsize, bool) or not isinstance(self.stepsize, int):
+            raise ParameterError(f"stepsize must be a whole number, not {self.stepsize!r}")
+        if not 0 <= self.stepsize <= LARGEST_STEP:
+            raise ParameterError(f"stepsize must be 0 to {LARGEST_STEP}, not {self.stepsize}")
         object.__setattr__(self, "pixfrac", _fraction("pixfrac", self.pixfrac))
         object.__setattr__(self, "good_bits", _bits("good_bits", self.good_bits))
         doubtful = _bits("doubtful_bits", self.doubtful_bits) or 0

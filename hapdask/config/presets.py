@@ -7,7 +7,7 @@ other is in `hapdask.config.preset_tables`; what a value may be, in `hapdask.con
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -133,12 +133,15 @@ def parse_setting(text: str) -> tuple[str, object]:
     _FAMILY.check_names([name], text)
     if name == "flux_scaling":
         return name, _boolean(name, value)
-    if name == "pixfrac":
+    if name in _NUMBERS:
         try:
-            return name, float(value)
+            return name, _NUMBERS[name](value)
         except ValueError:
             raise ParameterError(f"{name} must be a number, not {value!r}") from None
     return name, value
+
+
+_NUMBERS: dict[str, Callable[[str], object]] = {"pixfrac": float, "stepsize": int}
 
 
 def _boolean(name: str, text: str) -> bool:

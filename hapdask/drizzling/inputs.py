@@ -60,7 +60,7 @@ class ReachingChip:
     """A chip that reaches a frame: small, until its geometry is made and its pixels are read.
 
     ``patch`` is the side of the square of output pixels that holds any drop, ``boxes`` are the
-    bounds of the ``blocks`` (`ChipReach`).
+    bounds of the ``blocks`` (`ChipReach`), ``stepsize`` is that of the map.
     """
 
     exposure: ExposureRecord
@@ -70,6 +70,7 @@ class ReachingChip:
     patch: int
     blocks: NDArray[np.int64]
     boxes: NDArray[np.int64]
+    stepsize: int = 0
 
     @classmethod
     def find(
@@ -87,8 +88,11 @@ class ReachingChip:
         if not blocks.size:
             return None
         boxes = reach.bounds[blocks[:, 0], blocks[:, 1]]
-        return cls(exposure, chip, chain, drop, drop.patch(reach.extent), blocks, boxes)
+        patch = drop.patch(reach.extent)
+        return cls(exposure, chip, chain, drop, patch, blocks, boxes, parameters.stepsize)
 
     def geometry(self) -> ChipGeometry:
         """Make the map of the blocks: megabytes, so one chip at a time."""
-        return make_geometry(self.chain, self.chip.shape, self.drop, self.patch, self.blocks)
+        return make_geometry(
+            self.chain, self.chip.shape, self.drop, self.patch, self.blocks, self.stepsize
+        )

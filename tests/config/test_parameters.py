@@ -38,6 +38,8 @@ def test_defaults_are_strict_first():
         ("sky", "match"),
         ("flux_scaling", "yes"),
         ("flux_scaling", 1),
+        ("stepsize", -1),
+        ("stepsize", 2.5),
         ("good_bits", "4,8+16"),
         ("doubtful_bits", 2.5),
         ("doubtful_bits", 4096),
@@ -75,6 +77,7 @@ def test_digest_items_tell_any_difference():
         "doubtful_bits": 0,
         "sky": "none",
         "flux_scaling": False,
+        "stepsize": 10,
     }
     for name, value in changed.items():
         if value is not None:

@@ -23,9 +23,9 @@ def chain_to(distortion, frame):
     return distortion.chain_to(frame.crval, frame.crpix, frame.cd)
 
 
-def mapped_row(chain, shape, x0, y, n, rows=None):
+def mapped_row(chain, shape, x0, y, n, rows=None, step=0):
     out = np.full((2, n), -1e9)
-    mapping.map_row(mapping.make_pixel_map(chain, shape, rows), x0, y, n, out[0], out[1])
+    mapping.map_row(mapping.make_pixel_map(chain, shape, rows, step), x0, y, n, out[0], out[1])
     return out
 
 
@@ -95,6 +95,26 @@ def test_rows_agree_with_the_exact_chain(headers):
         row = mapped_row(chain, (ny, nx), -0.5, y, nx + 1, (int(max(y, 0)), int(max(y, 0)) + 1))
         points = mapped(chain, np.arange(nx + 1) - 0.5, np.full(nx + 1, y))
         assert np.abs(row - points).max() < 5e-8
+
+
+@pytest.mark.parametrize("step", [10, 7])
+def test_with_a_stepsize_it_is_astrodrizzles_map(headers, step):
+    """Bilinear between exact nodes at multiples of the step, counted from 1 (facts 1.9.3)."""
+    distortion = headers.distortion(1)
+    chain, (ny, nx) = chain_to(distortion, cell_frame(distortion)), distortion.shape
+    for y, rows in ((-0.5, (0, 1)), (0.0, (0, 64)), (ny / 2 + 0.3, None), (ny - 0.5, (ny - 1, ny))):
+        found = mapped_row(chain, (ny, nx), -0.5, y, nx + 1, rows, step)
+        fits_x, fits_y = np.arange(nx + 1) + 0.5, y + 1.0
+        i, j = np.floor(fits_x / step), np.floor(fits_y / step)
+        u, v = fits_x / step - i, fits_y / step - j
+        expected = sum(
+            wx * wy * mapped(chain, (i + a) * step - 1.0, np.full(nx + 1, (j + b) * step - 1.0))
+            for a, wx in ((0, 1 - u), (1, u))
+            for b, wy in ((0, 1 - v), (1, v))
+        )
+        assert np.abs(found - expected).max() < 1e-9
+        exact = mapped(chain, np.arange(nx + 1) - 0.5, np.full(nx + 1, y))
+        assert 1e-7 < np.abs(found - exact).max() < 0.05
 
 
 def test_positions_depend_on_neither_rows_nor_the_start(headers):
