@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hapdask.observe.masking.sources import MaskSource as MaskSource
     from hapdask.observe.remote import public_url as public_url
     from hapdask.products.reader import open_mosaic as open_mosaic
+    from hapdask.recipes.astrodrizzle.run import astrodrizzle as astrodrizzle
     from hapdask.recipes.mosaic import mosaic as mosaic
     from hapdask.recipes.prepare import measure as measure
     from hapdask.sky.cells import SkyCell as SkyCell
@@ -36,6 +37,7 @@ _PUBLIC = {
     "MaskSource": "hapdask.observe.masking.sources:MaskSource",
     "SkyCell": "hapdask.sky.cells:SkyCell",
     "SkyGrid": "hapdask.sky.grid:SkyGrid",
+    "astrodrizzle": "hapdask.recipes.astrodrizzle.run:astrodrizzle",
     "drizzle_tile": "hapdask.drizzling.tile:drizzle_tile",
     "load_parameters": "hapdask.config:load_parameters",
     "make_plan": "hapdask.drizzling.plan:make_plan",

@@ -20,11 +20,11 @@ from hapdask.kernels.sums import Reserve
 
 @inline
 def row_values(
-    pixels: ChipPixels, line: int, col0: int, n: int, values: NDArray[np.float64]
+    pixels: ChipPixels, line: int, column: int, n: int, values: NDArray[np.float64]
 ) -> int:
     """Weighted flux, weight and u = (weight * err)**2 of a row; returns the doubtful pixels."""
-    sci, weight = pixels.sci[line, col0 : col0 + n], pixels.weight[line, col0 : col0 + n]
-    doubt = pixels.doubt[line, col0 : col0 + n]
+    sci, weight = pixels.sci[line, column : column + n], pixels.weight[line, column : column + n]
+    doubt = pixels.doubt[line, column : column + n]
     offset, gain = pixels.offset, pixels.gain
     flux, plain, spread = values[0], values[1], values[2]
     n_doubtful = 0
@@ -34,7 +34,7 @@ def row_values(
         flux[k] = w * ((np.float64(sci[k]) - offset) * gain)
         n_doubtful += doubt[k] != 0
     if pixels.err.size:
-        err = pixels.err[line, col0 : col0 + n]
+        err = pixels.err[line, column : column + n]
         for k in range(np.uint64(n)):
             noise = np.float64(weight[k]) * (np.float64(err[k]) * gain)
             spread[k] = noise * noise

@@ -63,6 +63,8 @@ class ChipPixels(NamedTuple):
         Doubtful DQ flags; 0 for clean pixels.
     offset, gain : float
         Flux per output pixel = (sci - offset) * gain.
+    first_column : int
+        Detector column of the first element of a line; a multiple of ``BLOCK[1]``.
     """
 
     first_row: int
@@ -72,6 +74,7 @@ class ChipPixels(NamedTuple):
     doubt: NDArray[np.uint16]
     offset: float
     gain: float
+    first_column: int = 0
 
 
 def chip_reach(chain: Chain, shape: tuple[int, int], halo: float = 0.0) -> ChipReach:

@@ -86,7 +86,6 @@ def combine(
     last: NDArray[np.int32],
     out: NDArray[np.float32],
     lowest: NDArray[np.float32],
-    count: NDArray[np.int32],
 ) -> None:
     """Average chosen values of every pixel of a stack.
 
@@ -99,19 +98,18 @@ def combine(
     first, last : ndarray of int32, shape (n + 1,)
         From `make_picks`.
     out : ndarray of float32, shape (ny, nx)
-        Receives the mean of the picked values; 0 where there is none.
+        Receives the mean of the picked values; stays as it is where no image is good, and becomes
+        0 where none of the good ones is picked.
     lowest : ndarray of float32, shape (ny, nx) or (0, 0)
-        Receives the lowest good value; 0 where there is none.
-    count : ndarray of int32, shape (ny, nx)
-        Receives the number of good images.
+        Receives the lowest good value; what ``out`` holds where there is none.
     """
     n, ny, nx = stack.shape
     buffer = np.empty((n, _ROW), np.float32)
-    work = np.empty(_ROW, np.int32), np.empty(_ROW, np.int32), np.empty(_ROW, np.float32)
+    good = np.empty(_ROW, np.int32)
+    work = np.empty(_ROW, np.int32), np.empty(_ROW, np.int32), np.empty(_ROW, np.float64)
     for y in range(ny):
         for x0 in range(0, nx, _ROW):
             width = min(_ROW, nx - x0)
-            good = count[y, x0 : x0 + width]
             good[:] = 0
             for i in range(n):
                 values, line = stack[i, y, x0 : x0 + width], buffer[i]
@@ -125,11 +123,12 @@ def combine(
                     a, b = below[k], above[k]
                     below[k] = b if b < a else a
                     above[k] = a if b < a else b
-            _pick(width, buffer, good, first, last, work, out[y, x0 : x0 + width])
+            result = out[y, x0 : x0 + width]
+            _pick(width, buffer, good, first, last, work, result)
             if lowest.size:
                 low = lowest[y, x0 : x0 + width]
                 for k in range(np.uint64(width)):
-                    low[k] = buffer[np.uint64(0), k] if good[k] > 0 else np.float32(0.0)
+                    low[k] = buffer[np.uint64(0), k] if good[k] > 0 else result[k]
 
 
 @inline
@@ -139,22 +138,24 @@ def _pick(
     good: NDArray[np.int32],
     first: NDArray[np.int32],
     last: NDArray[np.int32],
-    work: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]],
+    work: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]],
     out: NDArray[np.float32],
 ) -> None:
     """Average of the picked values: every value is looked at, for vector code cannot jump."""
     low, high, total = work
     for k in range(np.uint64(width)):
         low[k], high[k] = first[np.uint64(good[k])], last[np.uint64(good[k])]
-        total[k] = np.float32(0.0)
+        total[k] = 0.0
     for i in range(buffer.shape[0]):
         values = buffer[i]
         for k in range(np.uint64(width)):
             wanted = (low[k] <= i) & (i <= high[k])
-            total[k] += values[k] if wanted else np.float32(0.0)
+            total[k] += np.float64(values[k]) if wanted else 0.0
     for k in range(np.uint64(width)):
         n = high[k] - low[k] + 1
-        out[k] = total[k] / np.float32(n) if n > 0 else np.float32(0.0)
+        # In float64: processors divide a vector of float32 by an estimate, a single one truly.
+        mean = np.float32(total[k] / np.float64(max(n, 1)))
+        out[k] = mean if good[k] > 0 else out[k]
 
 
 @kernel
@@ -165,14 +166,13 @@ def choose_minimum(
     background: NDArray[np.float32],
     sigmas: tuple[float, float],
     grow: int,
-    out: NDArray[np.float32],
 ) -> None:
     """Take the minimum where the median stands too far above it to be noise.
 
     Parameters
     ----------
-    median, lowest : ndarray of float32, shape (ny, nx)
-        Per second.
+    median, lowest : ndarray of float32, shape (ny, nx), electrons / s
+        The median is replaced where the minimum stands in.
     weight : ndarray of float32, shape (ny, nx), s
         Sum of the weights of the images.
     background : ndarray of float32, shape (ny, nx), electrons
@@ -181,23 +181,32 @@ def choose_minimum(
         Limits in standard deviations of the median: alone, and beside a pixel beyond the first.
     grow : int
         Half side of the square that "beside" means.
-    out : ndarray of float32, shape (ny, nx)
     """
     ny, nx = median.shape
-    far = np.zeros((ny, nx), np.bool_)
+    far, unlike = np.zeros((ny, nx), np.uint8), np.zeros((ny, nx), np.uint8)
+    limit, lower = sigmas[0] * sigmas[0], sigmas[1] * sigmas[1]
     for y in range(ny):
-        for x in range(nx):
-            w = np.float64(weight[y, x])
-            noise = math.sqrt(max(median[y, x] * w + background[y, x], 0.0))
-            far[y, x] = (median[y, x] - lowest[y, x]) * w > sigmas[0] * noise
+        m, low, w, behind, f, u = median[y], lowest[y], weight[y], background[y], far[y], unlike[y]
+        for x in range(np.uint64(nx)):
+            excess = (np.float64(m[x]) - np.float64(low[x])) * w[x]
+            variance = max(np.float64(m[x]) * w[x] + behind[x], 0.0)
+            # Neither is negative, so squares compare as they do.
+            f[x] = excess * excess > limit * variance
+            u[x] = excess * excess > lower * variance
+    if grow == 0:
+        unlike = far
+    columns, near = np.zeros(nx, np.uint8), np.zeros(nx, np.uint8)
     for y in range(ny):
-        for x in range(nx):
-            limit = sigmas[0]
-            if grow > 0:
-                near = far[max(y - grow, 0) : y + grow + 1, max(x - grow, 0) : x + grow + 1]
-                if near.any():
-                    limit = sigmas[1]
-            w = np.float64(weight[y, x])
-            noise = math.sqrt(max(median[y, x] * w + background[y, x], 0.0))
-            is_low = (median[y, x] - lowest[y, x]) * w > limit * noise
-            out[y, x] = lowest[y, x] if is_low else median[y, x]
+        columns[:] = 0
+        for j in range(max(y - grow, 0), min(y + grow + 1, ny)):
+            line = far[j]
+            for x in range(np.uint64(nx)):
+                columns[x] |= line[x]
+        near[:] = columns
+        for step in range(1, min(grow + 1, nx)):
+            for x in range(np.uint64(nx - step)):
+                near[x] |= columns[x + np.uint64(step)]
+                near[x + np.uint64(step)] |= columns[x]
+        m, low, u = median[y], lowest[y], unlike[y]
+        for x in range(np.uint64(nx)):
+            m[x] = low[x] if near[x] & u[x] else m[x]

@@ -1,105 +1,214 @@
 """Cosmic rays in one exposure, against what the others say it should be.
 
-A pixel is bad where it differs from the blotted median by more than its noise and the local slope
-of that median allow; beside such pixels a stricter limit holds.  All in electrons.
+A pixel is bad where it stands above the blotted median by more than its noise and the local slope
+of that median allow; beside such pixels a stricter limit holds.  All in electrons. A particle
+only adds charge: what lies low is a bad pixel, or good where the median has caught a cosmic ray.
+(Upstream's test marks it as well.)
 
-Source: facts of AstroDrizzle's ``driz_cr``.  Differences, on purpose: the slope at a chip's border
-looks at the neighbours that are there (upstream compares with zeros, so borders hide anything), and
-the caller says what the noise is (upstream counts the sky twice).
+Strategy: one pass over the rows.  Of every array only the rows around the present one are kept, so
+that what is compared stays in the processor's first cache.
+
+Source: facts of AstroDrizzle's ``driz_cr``.
 """
 
 from __future__ import annotations
 
-import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels.jit import kernel
+from hapdask.kernels.jit import inline, kernel
 
 Image = NDArray[np.float32]
 Flags = NDArray[np.uint8]
 
+#: How the noise of a pixel is told: from ERR, from its light alone, as AstroDrizzle does.
+ERROR, LIGHT, UPSTREAM = range(3)
+_ONE = np.uint64(1)
 
-@kernel
-def slope(image: Image, zero_borders: bool, out: Image) -> None:
-    """Largest difference of every pixel from its four neighbours, NaN ones left aside.
 
-    Parameters
+class Levels(NamedTuple):
+    """What turns the arrays into electrons, and the noise of a pixel without light.
+
+    Attributes
     ----------
-    image, out : ndarray of float32, shape (ny, nx)
-    zero_borders : bool
-        Take 0 beyond the image, as upstream does, instead of nothing.
+    kind : int
+        ``ERROR``, ``LIGHT`` or ``UPSTREAM``.
+    electrons : float
+        Per unit of ``sci`` and ``err``.
+    counts : float
+        Electrons per unit of ``blot``.
+    sky : float, electrons
+        Added to ``blot``.
+    floor : float, electrons**2
+        Variance of a pixel without light; for ``ERROR`` the least that is believed.
+    light : float, electrons
+        Least light whose noise a pixel has: a median that fell low by its own noise does not make
+        a pixel quieter.  For ``UPSTREAM``: added to the light once more, in the noise alone.
+    factor : float
+        Of the variance, for the noise of what is compared with.  For ``UPSTREAM`` the gain, which
+        multiplies the light and divides the noise.
     """
-    ny, nx = image.shape
-    zero = np.zeros(nx, np.float32)
-    for y in range(ny):
-        here, result = image[y], out[y]
-        below = image[y - 1] if y > 0 else (zero if zero_borders else here)
-        above = image[y + 1] if y < ny - 1 else (zero if zero_borders else here)
-        for x in range(np.uint64(nx)):
-            a, b = abs(here[x] - below[x]), abs(here[x] - above[x])
-            a = a if a >= 0.0 else np.float32(0.0)
-            result[x] = b if b > a else a
-        for x in range(np.uint64(1), np.uint64(nx)):
-            d = abs(here[x] - here[x - np.uint64(1)])
-            result[x] = d if d > result[x] else result[x]
-        for x in range(np.uint64(nx - 1)):
-            d = abs(here[x] - here[x + np.uint64(1)])
-            result[x] = d if d > result[x] else result[x]
-        if zero_borders:
-            result[0] = max(result[0], abs(here[0]))
-            result[nx - 1] = max(result[nx - 1], abs(here[nx - 1]))
+
+    kind: int
+    electrons: float
+    counts: float
+    sky: float
+    floor: float
+    light: float = 0.0
+    factor: float = 1.0
 
 
 @kernel
-def differing(
+def find(
     sci: Image,
+    err: Image,
     blot: Image,
-    steep: Image,
-    variance: Image,
+    column: int,
+    levels: Levels,
     limits: tuple[float, float, float, float],
-    first: Flags,
-    second: Flags,
+    out: Flags,
 ) -> None:
-    """Mark pixels beyond the first and beyond the second limit.
+    """Mark pixels that differ from what they should be.
 
     Parameters
     ----------
-    sci, blot : ndarray of float32, shape (ny, nx), electrons
-        Both with sky; NaN in ``blot`` where nothing is known: never marked.
-    steep : ndarray of float32, shape (ny, nx)
-        From `slope`.
-    variance : ndarray of float32, shape (ny, nx), electrons**2
+    sci : ndarray of float32, shape (ny, any)
+        With sky.
+    err : ndarray of float32, shape as ``sci``
+        Not looked at unless the noise is ``ERROR``.
+    blot : ndarray of float32, shape (ny, nx)
+        Without sky; NaN where nothing is known: never marked.
+    column : int
+        Of ``sci`` and ``err``, at which ``blot`` begins.
+    levels : Levels
+        ``UPSTREAM`` takes zero beyond the border for its slopes; else only what is there counts.
     limits : tuple of float
-        Slope and noise factor of the first test, then of the second.
-    first, second : ndarray of uint8, shape (ny, nx)
+        Slope and noise factor of the first test, then of the second, which holds for pixels with
+        one beyond the first in their 3 x 3.
+    out : ndarray of uint8, shape (ny, nx)
+        Receives 1 for bad pixels.
     """
-    scale1, snr1, scale2, snr2 = limits
-    for y in range(sci.shape[0]):
-        a, b, s, v, f, g = sci[y], blot[y], steep[y], variance[y], first[y], second[y]
-        for x in range(np.uint64(sci.shape[1])):
-            difference = np.float64(abs(a[x] - b[x]))
-            noise = math.sqrt(np.float64(v[x]))
-            f[x] = difference > scale1 * s[x] + snr1 * noise
-            g[x] = difference > scale2 * s[x] + snr2 * noise
+    ny, nx = blot.shape
+    last = column + nx
+    upstream = levels.kind == UPSTREAM
+    model, beyond = np.zeros((3, nx + 2), np.float32), np.zeros(nx + 2, np.float32)
+    steep, near = np.zeros(nx, np.float32), np.zeros(nx + 2, np.uint8)
+    first, second = np.zeros((3, nx + 2), np.uint8), np.zeros((3, nx), np.uint8)
+    _expect(nx, blot[0], levels, model[0])
+    for y in range(ny + 1):
+        if y < ny:
+            here = model[y % 3]
+            below, above = model[(y + 2) % 3], model[(y + 1) % 3]
+            if y + 1 < ny:
+                _expect(nx, blot[y + 1], levels, above)
+            if y == 0:
+                below = beyond if upstream else here
+            if y + 1 == ny or (upstream and y + 2 == ny):
+                above = beyond if upstream else here
+            _slope(nx, here, below, above, steep)
+            if upstream:
+                _border_slopes(y, ny, nx, here, below, above, steep)
+            values, errors = sci[y, column:last], err[y, column:last]
+            _compare(nx, values, errors, here, steep, levels, limits, first[y % 3], second[y % 3])
+        else:
+            first[y % 3] = 0
+        if y > 0:  # the row before, whose neighbours are all known now
+            _join(nx, first, second[(y + 2) % 3], near, out[y - 1])
 
 
-@kernel
-def join(first: Flags, second: Flags, out: Flags) -> None:
-    """Mark what is beyond the second limit and has a pixel beyond the first in its 3 x 3."""
-    ny, nx = first.shape
-    columns = np.empty(nx, np.uint8)
-    for y in range(ny):
-        below, here, above = first[max(y - 1, 0)], first[y], first[min(y + 1, ny - 1)]
-        strict, result = second[y], out[y]
+@inline
+def _expect(nx: int, blot: Any, levels: Levels, out: Any) -> None:
+    """Electrons of a row, with its first and last value once more at its ends."""
+    counts, sky = np.float32(levels.counts), np.float32(levels.sky)
+    for x in range(np.uint64(nx)):
+        out[x + _ONE] = blot[x] * counts + sky
+    out[0], out[nx + 1] = out[1], out[nx]
+
+
+@inline
+def _slope(nx: int, here: Any, below: Any, above: Any, steep: Any) -> None:
+    """Largest difference of every pixel from its four neighbours, NaN ones left aside."""
+    for x in range(np.uint64(nx)):
+        k = x + _ONE
+        value = here[k]
+        a, b = abs(value - below[k]), abs(value - above[k])
+        c, d = abs(value - here[x]), abs(value - here[k + _ONE])
+        most = a if a > np.float32(0.0) else np.float32(0.0)
+        most = b if b > most else most
+        most = c if c > most else most
+        steep[x] = d if d > most else most
+
+
+@inline
+def _border_slopes(y: int, ny: int, nx: int, here: Any, below: Any, above: Any, steep: Any) -> None:
+    """Upstream's slopes along a border: zeros beyond it, and beyond the last column but one."""
+    if y == ny - 1:
+        for x in range(nx):
+            steep[x] = abs(here[x + 1])
+        return
+    steep[0] = max(steep[0], abs(here[1]))
+    if nx > 1:
+        k = nx - 1
+        value = here[k]
+        across = max(abs(value - below[k]), abs(value - above[k]))
+        before = abs(value - here[k - 1]) if nx > 2 else abs(value)
+        steep[k - 1] = max(abs(value), across, before)
+    steep[nx - 1] = abs(here[nx])
+
+
+@inline
+def _compare(
+    nx: int,
+    sci: Any,
+    err: Any,
+    here: Any,
+    steep: Any,
+    levels: Levels,
+    limits: tuple[float, float, float, float],
+    first: Any,
+    second: Any,
+) -> None:
+    """Mark the pixels of a row beyond the first and beyond the second limit."""
+    scale1, snr1 = np.float32(limits[0]), np.float32(limits[1])
+    scale2, snr2 = np.float32(limits[2]), np.float32(limits[3])
+    electrons, floor = np.float32(levels.electrons), np.float32(levels.floor)
+    more, factor, zero = np.float32(levels.light), np.float32(levels.factor), np.float32(0.0)
+    if levels.kind == UPSTREAM:
         for x in range(np.uint64(nx)):
-            columns[x] = below[x] | here[x] | above[x]
-        result[0] = strict[0] & (columns[0] | columns[min(1, nx - 1)])
-        result[nx - 1] = strict[nx - 1] & (columns[nx - 1] | columns[max(nx - 2, 0)])
-        for x in range(np.uint64(1), np.uint64(nx - 1)):
-            near = columns[x - np.uint64(1)] | columns[x] | columns[x + np.uint64(1)]
-            result[x] = strict[x] & near
+            light = here[x + _ONE]
+            difference, slope = abs(sci[x] * electrons - light), steep[x]
+            noise = np.sqrt(factor * abs(light + more) + floor) / factor
+            first[x + _ONE] = difference > scale1 * slope + snr1 * noise
+            second[x] = difference > scale2 * slope + snr2 * noise
+    elif levels.kind == LIGHT:
+        for x in range(np.uint64(nx)):
+            light = here[x + _ONE]
+            difference, slope = sci[x] * electrons - light, steep[x]
+            noise = np.sqrt(factor * ((light if light > more else more) + floor))
+            first[x + _ONE] = difference > scale1 * slope + snr1 * noise
+            second[x] = difference > scale2 * slope + snr2 * noise
+    else:
+        for x in range(np.uint64(nx)):
+            value, light, error = sci[x] * electrons, here[x + _ONE], err[x] * electrons
+            # What ERR holds beside the pixel's own counts, a cosmic ray's among them.
+            rest = error * error - (value if value > zero else zero)
+            rest = rest if rest > floor else floor
+            difference, slope = value - light, steep[x]
+            noise = np.sqrt(factor * ((light if light > more else more) + rest))
+            first[x + _ONE] = difference > scale1 * slope + snr1 * noise
+            second[x] = difference > scale2 * slope + snr2 * noise
+
+
+@inline
+def _join(nx: int, first: Any, second: Any, near: Any, out: Any) -> None:
+    """Mark what is beyond the second limit and has a pixel beyond the first in its 3 x 3."""
+    a, b, c = first[0], first[1], first[2]
+    for x in range(np.uint64(nx + 2)):
+        near[x] = a[x] | b[x] | c[x]
+    for x in range(np.uint64(nx)):
+        out[x] = second[x] & (near[x] | near[x + _ONE] | near[x + _ONE + _ONE])
 
 
 @kernel

@@ -169,7 +169,7 @@ def _lanczos3(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any
 
 
 @inline
-def _axis(n: int, x: Any, shape: Shape, taps: Length, weights: Any, base: Any) -> None:
+def axis_taps(n: int, x: Any, shape: Shape, taps: Length, weights: Any, base: Any) -> None:
     """Taps of a row of drops along one axis: plane t of ``weights``, from pixel ``base`` on."""
     if shape.code == TURBO:
         _turbo(n, x, shape.half, taps, weights, base)
@@ -184,7 +184,7 @@ def _axis(n: int, x: Any, shape: Shape, taps: Length, weights: Any, base: Any) -
 
 
 @inline
-def _overlaps(n: int, taps: Length, wx: Any, wy: Any, areas: Any) -> None:
+def overlaps(n: int, taps: Length, wx: Any, wy: Any, areas: Any) -> None:
     """Overlap of every drop with every pixel of its patch, as `areas.drop_areas` leaves it."""
     for r in range(len(taps)):
         row = np.uint64(r) * _ROW
@@ -263,16 +263,17 @@ def drizzle_blocks(
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
         for row in range(row0, row0 + rows):
             map_row(pixel_map, np.float64(col0), np.float64(row), n, x, y)
-            _axis(n, x, shape, taps, wx, base[:ROW])
-            _axis(n, y, shape, taps, wy, base[ROW:])
+            axis_taps(n, x, shape, taps, wx, base[:ROW])
+            axis_taps(n, y, shape, taps, wy, base[ROW:])
             line = row - pixels.first_row
-            weight = pixels.weight[line, col0 : col0 + n]
-            doubt = pixels.doubt[line, col0 : col0 + n]
-            n_doubtful = row_values(pixels, line, col0, n, values)
+            column = col0 - pixels.first_column
+            weight = pixels.weight[line, column : column + n]
+            doubt = pixels.doubt[line, column : column + n]
+            n_doubtful = row_values(pixels, line, column, n, values)
             if pixels.err.size:
                 _spread_totals(n, taps, wx, wy, values[2], values[3])
             drops = (areas, base, weight, doubt, values)
             _add_taps(n, taps, wx, wy, drops, origin, clean)
             if n_doubtful:
-                _overlaps(n, taps, wx, wy, areas)
+                overlaps(n, taps, wx, wy, areas)
                 add_doubtful_row(n, taps, drops, origin, clean, reserve)

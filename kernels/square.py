@@ -53,9 +53,10 @@ def drizzle_blocks(
             drop_integrals(n, columns, edges, integrals)
             drop_areas(n, columns, integrals, areas)
             line = row - pixels.first_row
-            weight = pixels.weight[line, col0 : col0 + n]
-            doubt = pixels.doubt[line, col0 : col0 + n]
-            n_doubtful = row_values(pixels, line, col0, n, values)
+            column = col0 - pixels.first_column
+            weight = pixels.weight[line, column : column + n]
+            doubt = pixels.doubt[line, column : column + n]
+            n_doubtful = row_values(pixels, line, column, n, values)
             drops = (areas, base, weight, doubt, values)
             add_row(n, patch, drops, origin, clean)
             if n_doubtful:

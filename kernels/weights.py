@@ -140,3 +140,32 @@ def _counting_errors(
             electrons = np.float64(sci[y, x]) * to_electrons
             light = electrons if not electrons < 0.0 else 0.0  # NaN stays
             err[y, x] = np.float32(np.sqrt(light + floor) / to_electrons)
+
+
+@kernel
+def windows_with_good(bad: NDArray[np.bool_], height: int, width: int) -> int:
+    """Count the windows that hold a good pixel, in every place where one touches the array.
+
+    Parameters
+    ----------
+    bad : ndarray of bool, shape (ny, nx)
+    height, width : int
+        Of the window, at least 1.
+    """
+    ny, nx = bad.shape
+    good, near = np.zeros(nx, np.bool_), np.zeros(nx + width - 1, np.bool_)
+    total = 0
+    for y in range(ny + height - 1):
+        good[:] = False
+        for j in range(max(y - height + 1, 0), min(y + 1, ny)):
+            line = bad[j]
+            for x in range(np.uint64(nx)):
+                good[x] |= not line[x]
+        near[:] = False
+        for step in range(width):
+            part = near[step : step + nx]
+            for x in range(np.uint64(nx)):
+                part[x] |= good[x]
+        for x in range(np.uint64(nx + width - 1)):
+            total += near[x]
+    return total

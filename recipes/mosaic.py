@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hapdask.config.parameters import DrizzleParameters
@@ -19,10 +19,12 @@ from hapdask.sky.grid import SkyGrid
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hapdask.drizzling.step_graphs import Rejected
+
 
 def mosaic(
     exposures: Iterable[ExposureRecord],
-    where: Frame | SkyCell | str,
+    where: Frame | SkyCell | str | Mapping[str, Any],
     layer: Layer | str | None = None,
     *,
     scale: str = "fine",
@@ -39,8 +41,8 @@ def mosaic(
     ----------
     exposures : iterable of ExposureRecord
         Those of other layers are left aside.
-    where : Frame, SkyCell or str
-        The grid; a sky cell may be given by its name.
+    where : Frame, SkyCell, str or mapping
+        The grid: see `frame_of_place`.
     layer : Layer or str, optional
         For example ``"wfc3_uvis_f475w"``; may be left out where all exposures are of one layer.
     scale : {"fine", "coarse"}
@@ -65,7 +67,7 @@ def mosaic(
     """
     records = list(exposures)
     wanted = _choose_layer(records, layer, scale)
-    frame = _frame(where, scale)
+    frame = frame_of_place(where, scale)
     if parameters is None:
         parameters = layer_parameters(records)[wanted.name].parameters
     if parameters.sky == "measure" and not any(c.sky for e in records for c in e.chips):
@@ -77,11 +79,11 @@ def mosaic(
     return dataset_of(make_plan(records, frame, wanted, parameters, tile=tile, variables=variables))
 
 
-def dataset_of(plan: Plan) -> xr.Dataset:
-    """Make the lazy Dataset of a plan."""
+def dataset_of(plan: Plan, rejected: Rejected | None = None) -> xr.Dataset:
+    """Make the lazy Dataset of a plan; without the pixels that are found bad on the way."""
     import xarray as xr
 
-    from hapdask.drizzling.build import lazy_planes
+    from hapdask.drizzling.build import lazy_palettes, lazy_planes
     from hapdask.products import accessor  # noqa: F401  (registers ds.hap)
     from hapdask.products.index import attach_frame
     from hapdask.products.layout import variable_attributes
@@ -91,10 +93,11 @@ def dataset_of(plan: Plan) -> xr.Dataset:
     unit = plan.flux_unit
     data: dict[str, Any] = {
         name: (("y", "x"), array, dict(variable_attributes(name, unit)))
-        for name, array in lazy_planes(plan).items()
+        for name, array in lazy_planes(plan, rejected).items()
     }
     if "ctx" in data:
-        data["ctx"][2]["palette"] = PlannedPalette(plan)
+        palettes = lazy_palettes(plan, rejected)
+        data["ctx"][2]["palette"] = PlannedPalette(plan, palettes=palettes)
     parameters = dict(plan.parameters.digest_items())
     variables = {**data, "pixel_area": pixel_area(plan.frame, tile_chunks(plan.frame, plan.tile))}
     attrs = {
@@ -128,9 +131,27 @@ def _choose_layer(
     return layer if isinstance(layer, Layer) else Layer.of(found[name], scale)
 
 
-def _frame(where: Frame | SkyCell | str, scale: str) -> Frame:
+def frame_of_place(where: Frame | SkyCell | str | Mapping[str, Any], scale: str = "fine") -> Frame:
+    """Give the frame that a user means.
+
+    Parameters
+    ----------
+    where : Frame, SkyCell, str or mapping
+        A sky cell may be given by its name, any grid by its WCS header.
+    scale : {"fine", "coarse"}
+        Of a sky cell.
+
+    Raises
+    ------
+    PlanError
+        If it is a whole projection cell.
+    FrameError, ParameterError
+        If the header is no tangent plane, or there is no such cell.
+    """
     if isinstance(where, Frame):
         return where
+    if isinstance(where, Mapping):
+        return Frame.from_header(where)
     cell = SkyGrid()[where] if isinstance(where, str) else where
     if not isinstance(cell, SkyCell):
         raise PlanError(f"{where!r} is a whole projection cell; take its frame({scale!r})")

@@ -131,7 +131,8 @@ def measure(
     known = parameters or layer_parameters(records)
     records, figures = _in_one_system(records, known, photflams)
     records = [e for e in records if only is None or e.name in only]
-    attached = _attach(records, known, masks, ivm, where)
+    weighted = {n for n, resolved in known.items() if resolved.parameters.weight == "IVM"}
+    attached = attach_given(records, weighted, masks, ivm, where)
     if attached.failures and strict:
         raise attached.failures[0]
     results = _set_skies(attached.exposures, known, recall, threads, progress)
@@ -143,7 +144,7 @@ def measure(
     measured = tuple(
         _checked(r, known[r.layer_name]) for r in results if isinstance(r, ExposureRecord)
     )
-    lost = _lost(records, attached)
+    lost = lost_by_masks(records, attached)
     return Prepared(measured, known, lost + failures, figures, attached.verdicts)
 
 
@@ -162,14 +163,28 @@ def _in_one_system(
     return [by_name[record.name] for record in records], figures
 
 
-def _attach(
+def attach_given(
     exposures: Iterable[ExposureRecord],
-    known: Mapping[str, Resolved],
+    weighted: Collection[str],
     masks: Masks,
     ivm: Maps,
     where: PathLike | None,
 ) -> Attached:
-    """Attach masks, and maps where they are weights."""
+    """Attach masks, and maps where they are weights.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureRecord
+    weighted : collection of str
+        Names of the layers of weight IVM.
+    masks, ivm, where
+        See `measure`.
+
+    Raises
+    ------
+    ParameterError
+        If they have no folder, or maps no layer to weigh.
+    """
     done = Attached(tuple(exposures))
     if not masks and not ivm:
         return done
@@ -178,7 +193,6 @@ def _attach(
     if masks:
         done = attach_masks(done.exposures, masks, where)
     if ivm:
-        weighted = {n for n, resolved in known.items() if resolved.parameters.weight == "IVM"}
         wanted = [e for e in done.exposures if e.layer_name in weighted]
         if done.exposures and not wanted:
             raise ParameterError('inverse-variance maps are used by weight = "IVM" alone: set it')
@@ -193,7 +207,9 @@ def _attach(
     return done
 
 
-def _lost(exposures: Iterable[ExposureRecord], attached: Attached) -> tuple[InputError, ...]:
+def lost_by_masks(
+    exposures: Iterable[ExposureRecord], attached: Attached
+) -> tuple[InputError, ...]:
     """Name the exposures that are left out for their masks."""
     urls = {e.name: e.url for e in exposures}
     return tuple(

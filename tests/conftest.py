@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -73,3 +76,15 @@ def small_field(tmp_path_factory: pytest.TempPathFactory) -> SmallField:
         ),
         make("UVIS", "F606W", 20.0, "itst0102q", [1]),
     )
+
+
+@pytest.fixture(scope="session")
+def fields() -> ModuleType:
+    """``write_exposure`` and its fills, of the drizzling tests."""
+    path = Path(__file__).parent / "drizzling" / "fields.py"
+    name = "hapdask_tests_fields"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]

@@ -16,6 +16,7 @@ import typer
 
 from hapdask import __version__
 from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, presets, report, simulate
+from hapdask.cli.astrodrizzle.command import astrodrizzle
 from hapdask.cli.console import complain
 from hapdask.cli.exits import ERROR, INTERRUPTED, USAGE
 from hapdask.cli.memory import keep_freed_memory
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("mosaic")(mosaic.mosaic)
+app.command("astrodrizzle")(astrodrizzle)
 app.command("plan")(plan.plan)
 app.command("presets")(presets.presets)
 app.command("info")(info.info)

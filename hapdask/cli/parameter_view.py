@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hapdask.cli.console import make_table, show_table
+from hapdask.config.preset_tables import BUILT_IN
 
 if TYPE_CHECKING:
     from hapdask.config import Resolved, ResolvedAstroDrizzle
@@ -23,21 +24,17 @@ Value = str | int | float | bool | tuple[float, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One parameter: its group (the step it belongs to), name, value, origin.
-
-    ``usual`` is the value that it has where nothing sets it.
-    """
+    """One parameter: its group (the step it belongs to), name, value, origin."""
 
     group: str
     name: str
     value: Value
-    usual: Value
     origin: str
 
     @property
-    def changed(self) -> bool:
-        """Whether the value is another than the one built in."""
-        return self.value != self.usual
+    def is_set(self) -> bool:
+        """Whether a preset, a file, the user or the number of exposures sets it."""
+        return self.origin != BUILT_IN
 
 
 def lines_of(resolved: Resolved | ResolvedAstroDrizzle) -> tuple[Line, ...]:
@@ -48,20 +45,16 @@ def lines_of(resolved: Resolved | ResolvedAstroDrizzle) -> tuple[Line, ...]:
     parameters, origin = resolved.parameters, resolved.origin
     if isinstance(parameters, AstroDrizzleParameters):
         groups = {field.name: group for group, kind in GROUPS.items() for field in fields(kind)}
-        usual: dict[str, Value] = AstroDrizzleParameters().values()
         values: dict[str, Value] = parameters.values()
     else:
         names = [field.name for field in fields(DrizzleParameters)]
         groups = dict.fromkeys(names, "drizzle")
-        usual = {name: getattr(DrizzleParameters(), name) for name in names}
         values = {name: getattr(parameters, name) for name in names}
-    return tuple(
-        Line(groups[name], name, value, usual[name], origin[name]) for name, value in values.items()
-    )
+    return tuple(Line(groups[name], name, value, origin[name]) for name, value in values.items())
 
 
 def show_lines(lines: Iterable[Line]) -> None:
-    """Show a table on stdout, a blank line between steps; what is changed stands out."""
+    """Show a table on stdout, a blank line between steps; what is set stands out."""
     from rich.text import Text
 
     table = make_table(("step", "parameter", "value", "from"))
@@ -70,7 +63,7 @@ def show_lines(lines: Iterable[Line]) -> None:
         if before and line.group != before:
             table.add_row("", "", "", "")
         first = "" if line.group == before else line.group.replace("_", " ")
-        style = "bold" if line.changed else ""
+        style = "bold" if line.is_set else ""
         table.add_row(
             Text(first, style="dim"),
             Text(line.name, style=style),
@@ -117,7 +110,7 @@ def toml_text(lines: Sequence[Line], title: str) -> str:
         if line.group != before:
             parts.append("")
             before = line.group
-        parts.append(f"{assignment:{width}}  # {line.origin}")
+        parts.append(f"{assignment:{width}}  # {' '.join(line.origin.split())}")
     return "\n".join(parts)
 
 
@@ -128,13 +121,15 @@ def documents_of(lines: Iterable[Line]) -> dict[str, dict[str, Any]]:
             "value": list(line.value) if isinstance(line.value, tuple) else line.value,
             "origin": line.origin,
             "step": line.group,
-            "changed": line.changed,
+            "set": line.is_set,
         }
         for line in lines
     }
 
 
 def _toml(value: Value) -> str:
+    if value == ():
+        return '""'
     if isinstance(value, str | bool):
         return json.dumps(value)  # a TOML basic string is written as JSON writes it
     if isinstance(value, tuple):

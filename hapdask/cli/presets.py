@@ -31,7 +31,9 @@ _MEANINGS = {
 def presets(
     detector: Annotated[
         str | None,
-        typer.Argument(metavar="[DETECTOR]", help="Such as WFC3/UVIS or uvis; lists all if absent."),
+        typer.Argument(
+            metavar="[DETECTOR]", help="Such as WFC3/UVIS or uvis; lists all if absent."
+        ),
     ] = None,
     count: Annotated[int, typer.Argument(metavar="[N]", help="Number of exposures.")] = 4,
     command: Annotated[
@@ -41,8 +43,8 @@ def presets(
     preset: Annotated[str, typer.Option(metavar="P", help="The preset.")] = "default",
     parameters: options.ParameterFile = None,
     settings: options.Set = None,
-    changed: Annotated[
-        bool, typer.Option("--changed", metavar="", help="Only values that are not built in.")
+    only_set: Annotated[
+        bool, typer.Option("--short", metavar="", help="Leave out values that are built in.")
     ] = False,
     toml: Annotated[
         bool, typer.Option("--toml", metavar="", help="As a file for --parameters.")
@@ -62,21 +64,31 @@ def presets(
     if toml and as_json:
         raise typer.BadParameter("choose --toml or --json")
     if detector is None:
+        if toml or only_set or settings or parameters or preset != "default":
+            raise typer.BadParameter("say which: such as WFC3/UVIS", param_hint="DETECTOR")
         _list(command, as_json=as_json)
         return
     instrument, name = read_detector(detector)
     file = None if parameters is None else str(parameters)
     resolved = _resolve(command, instrument, name, count, preset, file, tuple(settings or ()))
-    lines = [line for line in lines_of(resolved) if line.changed or not changed]
+    lines = [line for line in lines_of(resolved) if line.is_set or not only_set]
     title = (
         f"hapdask {command}: {instrument}/{name}, {plural(count, 'exposure')}, preset {preset}"
         + (f", {file}" if file else "")
     )
     ignored = getattr(resolved, "ignored", {})
     if as_json:
-        document = {"for": command, "preset": preset, "instrument": instrument, "detector": name}
-        document |= {"exposures": count, "parameters": documents_of(lines), "ignored": ignored}
-        show_json(document)
+        show_json(
+            {
+                "for": command,
+                "preset": preset,
+                "instrument": instrument,
+                "detector": name,
+                "exposures": count,
+                "parameters": documents_of(lines),
+                "ignored": ignored,
+            }
+        )
         return
     if toml:
         show_toml(lines, title)

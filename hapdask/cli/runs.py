@@ -20,19 +20,25 @@ if TYPE_CHECKING:
 #: Warnings shown at most.
 _MOST = 20
 
+_KEPT = "finished tiles are kept, the same command goes on from there"
 
-def open_quietly(files: Sequence[str], wcs: Wcs) -> Exposures:
+
+def open_quietly(files: Sequence[str], wcs: Wcs, *, select: bool = True) -> Exposures:
     """Open exposures by their headers."""
     from hapdask.observe.exposure import open_exposures
 
     return open_exposures(
-        files, wcs=wcs.wcs, headerlets=wcs.headerlets, reference_files=wcs.reference_files
+        files,
+        select=select,
+        wcs=wcs.wcs,
+        headerlets=wcs.headerlets,
+        reference_files=wcs.reference_files,
     )
 
 
-def open_files(files: Sequence[str], wcs: Wcs) -> Exposures:
+def open_files(files: Sequence[str], wcs: Wcs, *, select: bool = True) -> Exposures:
     """Open exposures by their headers, and say on stderr what there is."""
-    exposures = open_quietly(files, wcs)
+    exposures = open_quietly(files, wcs, select=select)
     layers = Counter(e.layer_name for e in exposures)
     listed = ", ".join(f"{count} {name}" for name, count in sorted(layers.items()))
     complain(f"{plural(len(exposures), 'exposure')}{': ' if listed else ''}{listed}")
@@ -40,12 +46,12 @@ def open_files(files: Sequence[str], wcs: Wcs) -> Exposures:
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
+def resumable(hint: str = _KEPT) -> Iterator[None]:
     """Turn Ctrl-C into a hint and its exit code."""
     try:
         yield
     except KeyboardInterrupt:
-        complain("interrupted: finished tiles are kept, the same command goes on from there")
+        complain(f"interrupted: {hint}")
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -47,7 +47,7 @@ _NO_TOPHAT = {
     "tophat": "it does not keep flux, and DrizzlePac refuses it too; use 'square', or 'turbo'"
 }
 _MOST = 1000
-_EXTENSION = r"\d+|[a-z]+\s*,\s*\d+"
+_EXTENSION = r"\d+(\s*,\s*\d+)*|[a-z]+\s*,\s*\d+"
 
 
 class CustomFrame(NamedTuple):

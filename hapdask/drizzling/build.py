@@ -1,4 +1,6 @@
-"""From a plan to results: Dask graphs and the runner.  The only module that makes graphs.
+"""From a plan to results: the graph of a mosaic, and the runner.
+
+This module and `step_graphs` are the only ones that make graphs.
 
 Strategy: one fused task per tile reads the detector rows that it needs and drizzles them; nothing
 is shipped between tasks.  A lazy Dataset has that task and one getter per variable; a stored run
@@ -12,16 +14,18 @@ import operator
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.palette import Palette
 from hapdask.drizzling.plan import Plan, TilePlan
 from hapdask.drizzling.running import run_tasks
+from hapdask.drizzling.step_graphs import Rejected
 from hapdask.drizzling.tile import ALGORITHM, TileSums, drizzle_tile
 from hapdask.drizzling.warm import compile_kernels
 from hapdask.errors import HapdaskError
@@ -62,13 +66,16 @@ class TileTask:
     parameters: DrizzleParameters
     variables: tuple[str, ...]
 
-    def sums(self) -> TileSums:
+    def sums(self, rejected: Iterable[ChipHits] = ()) -> TileSums:
         """Drizzle the tile."""
-        return drizzle_tile(self.exposures, self.frame, self.parameters, self.variables)
+        return drizzle_tile(self.exposures, self.frame, self.parameters, self.variables, rejected)
 
-    def __call__(self) -> dict[str, Any]:
-        """Drizzle the tile and return all its planes, and as ``palette`` what `ctx` stands for."""
-        sums = self.sums()
+    def __call__(self, rejected: Iterable[Iterable[ChipHits]] = ()) -> dict[str, Any]:
+        """Drizzle the tile and return all its planes, and as ``palette`` what `ctx` stands for.
+
+        ``rejected`` are bad pixels that no mask holds yet, in several lists.
+        """
+        sums = self.sums(chain.from_iterable(rejected))
         return {**dict(sums.planes()), _PALETTE: sums.palette}
 
 
@@ -122,8 +129,14 @@ def tile_task(plan: Plan, tile: TilePlan) -> TileTask:
     return TileTask(plan.inputs_of(tile), tile.frame, plan.parameters, plan.variables)
 
 
-def lazy_planes(plan: Plan) -> dict[str, da.Array]:
+def lazy_planes(plan: Plan, rejected: Rejected | None = None) -> dict[str, da.Array]:
     """Lazy arrays of a plan's variables: one block per tile, nothing computed.
+
+    Parameters
+    ----------
+    plan : Plan
+    rejected : Rejected, optional
+        The nodes that find the pixels to be left out.
 
     Returns
     -------
@@ -133,31 +146,31 @@ def lazy_planes(plan: Plan) -> dict[str, da.Array]:
     import dask.array as da
 
     rows, columns = _spans(plan)
-    names = {name: _key(name, plan) for name in plan.variables}
-    graph = _graph(plan, names)
+    names = {name: _key(name, plan, rejected) for name in plan.variables}
+    graph = _graph(plan, names, rejected)
     return {
         name: da.Array(graph, key, (rows, columns), dtype=VARIABLES[name].dtype)
         for name, key in names.items()
     }
 
 
-def lazy_palettes(plan: Plan) -> da.Array:
+def lazy_palettes(plan: Plan, rejected: Rejected | None = None) -> da.Array:
     """Lazy array of the tiles' palettes, one `Palette` per tile, in rows and columns of tiles.
 
-    Computed together with `lazy_planes`, no tile is made twice.
+    Computed together with the `lazy_planes` of the same arguments, no tile is made twice.
     """
     import dask.array as da
 
     rows, columns = _spans(plan)
-    key = _key(_PALETTE, plan)
+    key = _key(_PALETTE, plan, rejected)
     chunks = ((1,) * len(rows), (1,) * len(columns))
-    return da.Array(_graph(plan, {_PALETTE: key}), key, chunks, dtype=object)
+    return da.Array(_graph(plan, {_PALETTE: key}, rejected), key, chunks, dtype=object)
 
 
-def _key(name: str, plan: Plan) -> str:
+def _key(name: str, plan: Plan, rejected: Rejected | None) -> str:
     from dask.base import tokenize
 
-    return f"hapdask-{name}-{tokenize(plan)}"
+    return f"hapdask-{name}-{tokenize(plan, rejected)}"
 
 
 def _spans(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -166,25 +179,29 @@ def _spans(plan: Plan) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return _cuts(y0, y1, plan.tile), _cuts(x0, x1, plan.tile)
 
 
-def _graph(plan: Plan, names: Mapping[str, str]) -> HighLevelGraph:
+def _graph(plan: Plan, names: Mapping[str, str], rejected: Rejected | None) -> HighLevelGraph:
     """One task per tile, and for each result (by its key) one that takes it out of the tile's."""
     from dask.highlevelgraph import HighLevelGraph
 
     rows, columns = _spans(plan)
     by_index = {tile.index: tile for tile in plan.tiles}
     first = plan.frame.origin[0] // plan.tile, plan.frame.origin[1] // plan.tile
-    tiles = _key("tile", plan)
+    tiles = _key("tile", plan, rejected)
+    before = {} if rejected is None else rejected.layers
     graphs: dict[str, dict[Any, Any]] = {key: {} for key in (tiles, *names.values())}
     for j, ny in enumerate(rows):
         for i, nx in enumerate(columns):
             tile = by_index.get((first[0] + j, first[1] + i))
             if tile is not None:
-                graphs[tiles][tiles, j, i] = (tile_task(plan, tile),)
+                task = tile_task(plan, tile)
+                found = () if rejected is None else (rejected.keys(tile),)
+                graphs[tiles][tiles, j, i] = (task, *found)
             for name, key in names.items():
                 graphs[key][key, j, i] = (
                     (_Empty(name, (ny, nx)),) if tile is None else (_taker(name), (tiles, j, i))
                 )
-    return HighLevelGraph(graphs, {key: set() if key == tiles else {tiles} for key in graphs})
+    needs = {key: set(before) if key == tiles else {tiles} for key in graphs}
+    return HighLevelGraph({**before, **graphs}, {**dict.fromkeys(before, set()), **needs})
 
 
 def _taker(name: str) -> Callable[[Mapping[str, Any]], Any]:

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.inputs import ReachingChip, block_rows, flux_gain
-from hapdask.drizzling.median import Combination, StackMember, combine_singles
-from hapdask.drizzling.separate import drizzle_single
-from hapdask.drizzling.weighting import to_electrons
+from hapdask.drizzling.cosmic_ray_test import CosmicRayTest as CosmicRayTest
+from hapdask.drizzling.cosmic_ray_test import chip_levels, grown, typical_variance
+from hapdask.drizzling.hits import ChipHits
+from hapdask.drizzling.inputs import ReachingChip, block_rows
+from hapdask.drizzling.median import Combination, StackMember, combine_exposures
+from hapdask.drizzling.weighting import electron_gain
 from hapdask.kernels import blotting, rejection
 from hapdask.kernels.blocks import BLOCK
 from hapdask.observe.pixels import read_chip_rows
@@ -24,36 +26,6 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
 Image = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class CosmicRayTest:
-    """How pixels are compared with the blotted median (AstroDrizzle's steps 5 and 6).
-
-    Attributes
-    ----------
-    interp : {"nearest", "linear", "poly3", "poly5", "sinc"}
-    sinscl : float
-        Scale of the sinc.
-    snr, scale : tuple of float
-        Factors of noise and slope, of the first and of the stricter second test.
-    grow : int, pixels
-        Side of the square that is marked about a bad pixel.
-    upstream : bool
-        Count the sky twice and compare borders with zero, as AstroDrizzle does.
-    """
-
-    interp: str = "poly5"
-    sinscl: float = 1.0
-    snr: tuple[float, float] = (3.5, 3.0)
-    scale: tuple[float, float] = (1.2, 0.7)
-    grow: int = 1
-    upstream: bool = False
-
-    @property
-    def halo(self) -> int:
-        """Detector pixels around a pixel that decide on it."""
-        return 2 + self.grow
 
 
 @dataclass(frozen=True)
@@ -72,6 +44,8 @@ class Stack:
     test : CosmicRayTest
     images : int
         Exposures of the whole stack, of which this may be a part.
+    typical : float or None, (electrons / s)**2
+        `typical_variance` of the whole stack; found from the exposures where it is not given.
     """
 
     exposures: tuple[ExposureRecord, ...]
@@ -80,30 +54,22 @@ class Stack:
     combination: Combination
     test: CosmicRayTest
     images: int
+    typical: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.typical is None:
+            object.__setattr__(self, "typical", typical_variance(self.exposures))
 
     def median(self, frame: Frame) -> Image:
-        """Median on a frame, flux per second; a pixel's bits do not depend on the frame."""
-        halo = self.combination.halo
-        padded = frame.pad(halo)
-        singles, members = [], []
-        for exposure, member in zip(self.exposures, self.members, strict=True):
-            single = drizzle_single(exposure, padded, self.parameters)
-            if single is not None:
-                singles.append(single)
-                members.append(member)
-        median = combine_singles(
-            singles, members, padded.shape, self.combination, images=self.images
+        """Median on a frame, electrons / s; a pixel's bits do not depend on the frame."""
+        return combine_exposures(
+            self.exposures,
+            self.members,
+            frame,
+            self.parameters,
+            self.combination,
+            images=self.images,
         )
-        return np.ascontiguousarray(median[frame.slices_in(padded)])
-
-
-@dataclass(frozen=True)
-class ChipHits:
-    """Cosmic rays of one chip: flat indices of pixels, int64, in order."""
-
-    name: str
-    extver: int
-    pixels: NDArray[np.int64]
 
 
 def find_cosmic_rays(stack: Stack, tile: Frame) -> list[ChipHits]:
@@ -136,7 +102,7 @@ def find_cosmic_rays(stack: Stack, tile: Frame) -> list[ChipHits]:
         return []
     padded = near.pad(blotting.reach(blotting.CODES[stack.test.interp]) + 1)
     median = stack.median(padded)
-    return [_test_chip(chip, stack.test, tile, padded, median) for chip in found]
+    return [_test_chip(chip, stack, tile, padded, median) for chip in found]
 
 
 def _halo(stack: Stack, tile: Frame) -> int:
@@ -152,27 +118,28 @@ def _halo(stack: Stack, tile: Frame) -> int:
 
 
 def _test_chip(
-    found: ReachingChip, test: CosmicRayTest, tile: Frame, padded: Frame, median: Image
+    found: ReachingChip, stack: Stack, tile: Frame, padded: Frame, median: Image
 ) -> ChipHits:
     """Compare the blocks of one chip with the median, and tell the tile's own bad pixels."""
-    exposure, chip = found.exposure, found.chip
+    exposure, chip, test = found.exposure, found.chip, stack.test
     row0, row1 = block_rows(found.blocks, chip)
     col0 = int(found.blocks[:, 1].min()) * BLOCK[1]
     col1 = min((int(found.blocks[:, 1].max()) + 1) * BLOCK[1], chip.shape[1])
+    shape = (row1 - row0, col1 - col0)
     rows = read_chip_rows(exposure, chip, row0, row1)
-    electrons = to_electrons(exposure, chip)
-    sci = rows.sci[:, col0:col1] * np.float32(electrons)
-    blot, own = _blot(found, test, tile, padded, median, (row0, col0), sci.shape)
-    counts = electrons / flux_gain(exposure, chip, tile)
-    blot = blot * np.float32(counts) + np.float32(chip.sky * electrons)
-    err = None if rows.err is None else rows.err[:, col0:col1] * np.float32(electrons)
-    variance = _variance(found, test, sci, err, blot, electrons)
-    y, x = np.nonzero(_mark(test, sci, blot, variance) & own)
+    blot, own = blot_blocks(found, test, tile, padded, median, (row0, col0), shape)
+    gain = electron_gain(exposure, chip, tile)
+    has_err = rows.err is not None
+    levels = chip_levels(exposure, chip, gain, test, stack.typical or 0.0, has_err=has_err)
+    bad = np.empty_like(own)
+    err = rows.sci if rows.err is None else rows.err
+    rejection.find(rows.sci, err, blot, col0, levels, test.limits, bad)
+    y, x = np.nonzero((grown(bad, chip, test) & own).view(np.bool_))
     flat = (y + row0) * chip.shape[1] + x + col0
     return ChipHits(exposure.name, chip.extver, flat.astype(np.int64))
 
 
-def _blot(
+def blot_blocks(
     found: ReachingChip,
     test: CosmicRayTest,
     tile: Frame,
@@ -199,43 +166,3 @@ def _blot(
         own,
     )
     return blot, own
-
-
-def _variance(
-    found: ReachingChip,
-    test: CosmicRayTest,
-    sci: Image,
-    err: Image | None,
-    blot: Image,
-    electrons: float,
-) -> Image:
-    """Variance that a pixel would have without a cosmic ray, electrons**2."""
-    chip = found.chip
-    read_noise = np.float32(chip.read_noise**2)
-    if test.upstream:
-        sky = np.float32(chip.sky * electrons)
-        doubled: Image = np.abs(blot + sky) + read_noise
-        return doubled
-    light: Image = np.maximum(blot, np.float32(0.0))
-    if err is None:
-        light += read_noise + np.float32(max(chip.dark, 0.0))
-        return light
-    # What ERR holds beside the pixel's own counts, a cosmic ray's among them.
-    light += np.maximum(err * err - np.maximum(sci, np.float32(0.0)), read_noise)
-    return light
-
-
-def _mark(test: CosmicRayTest, sci: Image, blot: Image, variance: Image) -> NDArray[np.uint8]:
-    """Mark bad pixels, grown."""
-    steep = np.empty_like(blot)
-    rejection.slope(blot, test.upstream, steep)
-    first, second, bad = (np.empty(sci.shape, np.uint8) for _ in range(3))
-    limits = (test.scale[0], test.snr[0], test.scale[1], test.snr[1])
-    rejection.differing(sci, blot, steep, variance, limits, first, second)
-    rejection.join(first, second, bad)
-    if test.grow > 1:
-        before, after = (test.grow - 1) // 2, test.grow // 2
-        grown = np.empty_like(bad)
-        rejection.grow(bad, (-before, after), (-before, after), grown)
-        bad = grown
-    return bad

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -90,6 +90,10 @@ class ReachingChip:
         boxes = reach.bounds[blocks[:, 0], blocks[:, 1]]
         patch = drop.patch(reach.extent)
         return cls(exposure, chip, chain, drop, patch, blocks, boxes, parameters.stepsize)
+
+    def with_blocks(self, chosen: NDArray[np.bool_]) -> Self:
+        """Keep some of the blocks."""
+        return replace(self, blocks=self.blocks[chosen], boxes=self.boxes[chosen])
 
     def geometry(self) -> ChipGeometry:
         """Make the map of the blocks: megabytes, so one chip at a time."""

@@ -1,4 +1,8 @@
-"""The median of a stack of exposures on a frame: what the sky looks like without cosmic rays."""
+"""The median of a stack of exposures on a frame: what the sky looks like without cosmic rays.
+
+Exposures are drizzled one after another on the same sums, and only a plane of float32 is kept of
+each; what minmed must know of their noise is summed on the way.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.drizzling.separate import Single
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.separate import add_chips, find_chips, make_sums
 from hapdask.errors import ParameterError
 from hapdask.kernels import combining
-
-#: Kinds of combination; ``i``, as in imedian, is accepted by the parameters and means the same.
-KINDS = ("minmed", "median", "mean", "sum")
+from hapdask.kernels.singles import Judgement, fold
+from hapdask.observe.record import ExposureRecord
+from hapdask.sky.frame import Frame
 
 Image = NDArray[np.float32]
 
@@ -24,16 +29,24 @@ class Combination:
 
     Attributes
     ----------
-    type : {"minmed", "median", "mean", "sum"}
+    type : {"minmed", "iminmed", "median", "imedian", "mean", "imean", "sum"}
+        With an ``i``, a pixel without any good image takes the value of the last exposure that
+        covers it, bad as it is, instead of 0: what upstream's documentation says.  (Its code takes
+        the first value that is not 0, and only in the first column.)  The sum is of all values,
+        good or bad.
     nlow, nhigh : int
-        Lowest and highest values of a pixel that are left out.
-    lthresh, hthresh : float or None, flux per second
-        Values below the one, or not below the other, are left out.
+        Lowest and highest values of a pixel that are left out; minmed leaves out the highest.
+    lthresh, hthresh : float or None, electrons / s
+        Values below the one, or not below the other, are bad; not for minmed.  (Upstream's are in
+        units of the input, and it multiplies them by gain or time once for every image.)
     maskpt : float
-        An image is left out where its weight is less than this part of its mean weight.
+        An image is bad where its weight is less than this part of its mean weight; 0 looks at no
+        weight.  Where it has none it is never good.  (Upstream without masks takes 0 there.)
     nsigma : tuple of float
         See `hapdask.kernels.combining.choose_minimum`.
     grow : int, pixels
+    wt_scl : float
+        Factor of the weights; only minmed's noise knows it.
     """
 
     type: str = "minmed"
@@ -44,11 +57,56 @@ class Combination:
     maskpt: float = 0.3
     nsigma: tuple[float, float] = (4.0, 3.0)
     grow: int = 1
+    wt_scl: float = 1.0
+
+    @property
+    def minmed(self) -> bool:
+        """Whether the minimum may stand in for the median."""
+        return self.type.endswith("minmed")
+
+    @property
+    def takes_last(self) -> bool:
+        """Whether a bad value is better than 0."""
+        return self.type.startswith("i")
 
     @property
     def halo(self) -> int:
         """Pixels around a pixel that decide on it."""
-        return self.grow if self.type == "minmed" else 0
+        return self.grow if self.minmed else 0
+
+    def check(self, images: int) -> None:
+        """Raise a ParameterError if nothing would be left of so many images."""
+        if self.type in ("minmed", "iminmed", "sum"):
+            return
+        if images and images - self.nlow - self.nhigh < 1:
+            raise ParameterError(
+                f"combine_nlow + combine_nhigh = {self.nlow + self.nhigh} leave nothing of "
+                f"{images} exposures"
+            )
+
+    def judge(self, member: StackMember) -> Judgement:
+        """Which values of an exposure count, and what they add to the noise."""
+        low, high, floor = self.lthresh, self.hthresh, self.maskpt * member.mean_weight
+        if self.minmed:
+            low, high = None, None
+        if self.type == "sum":
+            low, high, floor = None, None, -np.inf
+        return Judgement(
+            floor,
+            -np.inf if low is None else low,
+            np.inf if high is None else high,
+            self.wt_scl,
+            member.sky,
+            member.read_noise**2,
+        )
+
+    def picks(self, good: int, images: int) -> combining.Picks:
+        """Which of up to so many good values are averaged."""
+        if self.minmed:
+            pair = images == 2
+            return combining.make_picks(good, 0, 0 if pair else 1, median=not pair)
+        median = self.type.endswith("median")
+        return combining.make_picks(good, self.nlow, self.nhigh, median=median)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +118,7 @@ class StackMember:
     mean_weight : float
         Of the pixels that it covers.
     sky : float, electrons / s / pixel
+        Of the frame's pixels.
     read_noise : float, electrons
     """
 
@@ -68,92 +127,80 @@ class StackMember:
     read_noise: float
 
 
-def combine_singles(
-    singles: Sequence[Single],
+def combine_exposures(
+    exposures: Sequence[ExposureRecord],
     members: Sequence[StackMember],
-    shape: tuple[int, int],
+    frame: Frame,
+    parameters: DrizzleParameters,
     how: Combination,
     *,
     images: int,
 ) -> Image:
-    """Combine exposures that were drizzled alone.
+    """Combine exposures on a frame.
 
     Parameters
     ----------
-    singles : sequence of Single
-        Those that reach the frame.
+    exposures : sequence of ExposureRecord
+        At least those that reach the frame, in the order of the stack.
     members : sequence of StackMember
         Of the same exposures.
-    shape : tuple of int
-        Of the frame.
+    frame : Frame
+        A pixel's bits do not depend on it.
+    parameters : DrizzleParameters
+        Of the separate drizzle.
     how : Combination
     images : int
         Exposures of the whole stack, also those that do not reach the frame.
 
     Returns
     -------
-    ndarray of float32, flux per second
-        0 where no image is good.  Not right within `Combination.halo` pixels of the border.
+    ndarray of float32, shape of the frame, electrons / s
+        0 where no image is good.
 
     Raises
     ------
     ParameterError
         If nothing would be left of so many images.
+    InputError
+        If an exposure cannot be read.
     """
-    minmed = how.type == "minmed"
-    low, high = (0, 1) if minmed else (how.nlow, how.nhigh)
-    if not minmed and images - low - high < 1:
-        raise ParameterError(
-            f"combine_nlow + combine_nhigh = {low + high} leave nothing of {images} exposures"
-        )
-    out = np.zeros(shape, np.float32)
-    if not singles:
-        return out
-    stack = _stack(singles, members, how)
+    how.check(images)
+    padded = frame.pad(how.halo)
+    found, kept = [], []
+    for exposure, member in zip(exposures, members, strict=True):
+        if chips := find_chips(exposure, padded, parameters):
+            found.append(chips)
+            kept.append(member)
+    if not found:
+        return np.zeros(frame.shape, np.float32)
+    border = max(chip.patch for chips in found for chip in chips)
+    sums = make_sums(padded, border)
+    noise = padded.shape if how.minmed else (0, 0)
+    weight, background = np.zeros(noise, np.float32), np.zeros(noise, np.float32)
+    latest = np.zeros(padded.shape if how.takes_last else (0, 0), np.float32)
+    stack = np.empty((len(found), *padded.shape), np.float32)
+    for plane, chips, member in zip(stack, found, kept, strict=True):
+        add_chips(chips, padded, parameters, border, sums)
+        fold(sums, border, how.judge(member), plane, weight, background, latest)
+    del sums
+    out = _combine(stack, latest, weight, background, how, images)
+    return np.ascontiguousarray(out[frame.slices_in(padded)])
+
+
+def _combine(
+    stack: Image, latest: Image, weight: Image, background: Image, how: Combination, images: int
+) -> Image:
+    """Combine planes that are NaN where they are bad."""
+    shape = stack.shape[1:]
     if how.type == "sum":
-        for single in singles:
-            out += np.nan_to_num(single.sci)
-        return out
-    pair = minmed and images == 2
-    picks = combining.make_picks(
-        len(singles),
-        0 if pair else low,
-        0 if pair else high,
-        median=how.type != "mean" and not pair,
-    )
-    lowest = np.zeros(shape if minmed else (0, 0), np.float32)
-    count = np.empty(shape, np.int32)
-    exchanges = combining.network(len(singles))
-    combining.combine(stack, exchanges, *picks, out, lowest, count)
-    if not minmed:
-        return out
-    weight, background = _noise(singles, members, stack)
-    chosen = np.empty_like(out)
-    combining.choose_minimum(out, lowest, weight, background, how.nsigma, how.grow, chosen)
-    return chosen
-
-
-def _stack(singles: Sequence[Single], members: Sequence[StackMember], how: Combination) -> Image:
-    """Stack the images, NaN where one is bad."""
-    stack = np.stack([single.sci for single in singles])
-    for plane, single, member in zip(stack, singles, members, strict=True):
-        bad = single.wht < how.maskpt * member.mean_weight
-        if how.lthresh is not None:
-            bad |= plane < how.lthresh
-        if how.hthresh is not None:
-            bad |= plane >= how.hthresh
-        plane[bad] = np.nan
-    return stack
-
-
-def _noise(
-    singles: Sequence[Single], members: Sequence[StackMember], stack: Image
-) -> tuple[Image, Image]:
-    """Sum of the weights, and the variance of sky and read noise in it."""
-    weight = np.zeros(stack.shape[1:], np.float32)
-    background = np.zeros_like(weight)
-    for plane, single, member in zip(stack, singles, members, strict=True):
-        weight += single.wht
-        background += single.wht * np.float32(member.sky)
-        background += np.isfinite(plane) * np.float32(member.read_noise**2)
-    return weight, background
+        total: Image = np.zeros(shape, np.float32)
+        for plane in stack:
+            total += np.nan_to_num(plane)
+        return total
+    out: Image = latest if latest.size else np.zeros(shape, np.float32)
+    lowest = np.empty(shape if how.minmed else (0, 0), np.float32)
+    exchanges = combining.network(len(stack))
+    combining.combine(stack, exchanges, *how.picks(len(stack), images), out, lowest)
+    if how.minmed:
+        combining.choose_minimum(out, lowest, weight, background, how.nsigma, how.grow)
+    return out

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ from hapdask.drizzling.frame_request import (
 )
 from hapdask.drizzling.reference_frame import read_reference
 from hapdask.errors import PlanError
-from hapdask.observe.distortion import Distortion
 from hapdask.observe.record import ChipRecord, ExposureRecord
 from hapdask.sky import tangent
 from hapdask.sky.frame import Frame
@@ -217,16 +215,10 @@ def _corners(chips: Sequence[ChipRecord], coeffs: bool) -> tuple[Floats, Floats]
     for chip in chips:
         ny, nx = chip.shape
         x, y = np.array([0.0, 0.0, nx - 1.0, nx - 1.0]), np.array([0.0, ny - 1.0, ny - 1.0, 0.0])
-        distortion = chip.distortion if coeffs else _undistorted(chip.distortion)
+        distortion = chip.distortion if coeffs else chip.distortion.undistorted()
         found.append(distortion.pixel_to_sky(x, y))
     ra, dec = np.concatenate(found, axis=1)
     return ra, dec
-
-
-def _undistorted(distortion: Distortion) -> Distortion:
-    """Leave out SIP and NPOL; upstream means to leave out D2IM too, and by a slip keeps it."""
-    none = np.zeros((1, 1))
-    return replace(distortion, sip_a=none, sip_b=none, npol_x=None, npol_y=None)
 
 
 def _around(

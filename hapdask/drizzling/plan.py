@@ -28,6 +28,8 @@ from hapdask.sky.frame import Frame
 
 #: Side of a tile, pixels: a few seconds of work and a quarter of a gigabyte of sums.
 TILE = 2048
+#: A layer of all filters, as the archive calls the detection image of a visit.
+EVERY_FILTER = "total"
 #: Rough cost of one detector pixel and of one output pixel, seconds on one core; for plans only.
 _SECONDS_PER_INPUT = 5e-8
 _SECONDS_PER_OUTPUT = 2e-7
@@ -39,7 +41,10 @@ _INPUT_BYTES = 4 + 4 + 2 + 1 + 4 + 2
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Instrument, detector, filter and scale (``fine``, ``coarse`` or a name of the user's)."""
+    """Instrument, detector, filter and scale (``fine``, ``coarse`` or a name of the user's).
+
+    The filter `EVERY_FILTER` stands for all.
+    """
 
     instrument: str
     detector: str
@@ -50,6 +55,11 @@ class Layer:
     def name(self) -> str:
         """For example ``wfc3_uvis_f475w``."""
         return f"{self.instrument}_{self.detector}_{self.filter}"
+
+    def holds(self, exposure: ExposureRecord) -> bool:
+        """Whether an exposure belongs to the layer, whatever its scale."""
+        same = (self.instrument, self.detector) == (exposure.instrument, exposure.detector)
+        return same and self.filter in (EVERY_FILTER, exposure.filter)
 
     @classmethod
     def of(cls, exposure: ExposureRecord, scale: str = "fine") -> Layer:
@@ -230,8 +240,7 @@ def make_plan(
     """
     if unknown := set(variables) - set(VARIABLES):
         raise PlanError(f"unknown variables {sorted(unknown)}; there are {', '.join(VARIABLES)}")
-    wanted = Layer(layer.instrument, layer.detector, layer.filter).name
-    chosen = sort_exposures(e for e in exposures if e.layer_name == wanted)
+    chosen = sort_exposures(e for e in exposures if layer.holds(e))
     names = [e.name for e in chosen]
     if len(set(names)) != len(names):
         twice = sorted({n for n in names if names.count(n) > 1})

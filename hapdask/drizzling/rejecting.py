@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.drizzling.cosmic_rays import ChipHits, Stack, find_cosmic_rays
+from hapdask.drizzling.cosmic_rays import Stack, find_cosmic_rays
+from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.inputs import blocks_in, chip_reach, make_drop
 from hapdask.drizzling.running import run_tasks
 from hapdask.errors import HapdaskError, InputError

@@ -1,19 +1,31 @@
-"""One exposure alone on a frame: what the median of a stack is made of."""
+"""One exposure alone on a frame: what the median of a stack is made of.
+
+A chip is read, weighed and dropped a few rows at a time, so that what is read stays in the
+processor's cache, and a task holds no chip.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.inputs import ReachingChip
-from hapdask.drizzling.weighting import read_pixels
-from hapdask.kernels.drizzle import drizzle_chip
-from hapdask.kernels.sums import Layer, make_reserve
+from hapdask.drizzling.inputs import ReachingChip, block_rows
+from hapdask.drizzling.weighting import electron_gain, weigh, weigh_by_time
+from hapdask.kernels.blocks import BLOCK, ChipPixels
+from hapdask.kernels.singles import Judgement, drizzle_alone, fold
+from hapdask.observe.pixels import ChipReader, open_chip
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
+
+Image = NDArray[np.float32]
+
+#: Rows of blocks that are read together.
+_BAND = 2
+_NONE: Image = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -22,17 +34,17 @@ class Single:
 
     Attributes
     ----------
-    sci : ndarray of float32, shape of the frame, flux per second
+    sci : ndarray of float32, shape of the frame, electrons / s
         NaN where it has no weight.
     wht : ndarray of float32, shape of the frame
     """
 
-    sci: NDArray[np.float32]
-    wht: NDArray[np.float32]
+    sci: Image
+    wht: Image
 
 
 def drizzle_single(
-    exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameters
+    exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameters, *, scale: float = 1.0
 ) -> Single | None:
     """Drizzle one exposure onto a frame.
 
@@ -43,6 +55,8 @@ def drizzle_single(
         A pixel's bits do not depend on it.
     parameters : DrizzleParameters
         Doubtful flags are left out: nothing stands in for a clean pixel here.
+    scale : float
+        Factor of the weights.
 
     Returns
     -------
@@ -54,25 +68,76 @@ def drizzle_single(
     InputError
         If the exposure cannot be read.
     """
-    found = [ReachingChip.find(exposure, chip, frame, parameters) for chip in exposure.chips]
-    reaching = [chip for chip in found if chip is not None]
-    if not reaching:
+    found = find_chips(exposure, frame, parameters)
+    if not found:
         return None
-    border = max(chip.patch for chip in reaching)
-    shape = (frame.shape[0] + 2 * border, frame.shape[1] + 2 * border)
+    border = max(chip.patch for chip in found)
+    sums = make_sums(frame, border)
+    add_chips(found, frame, parameters, border, sums)
+    sci, wht = np.empty(frame.shape, np.float32), np.zeros(frame.shape, np.float32)
+    everything = Judgement(-np.inf, -np.inf, np.inf, scale, 0.0, 0.0)
+    fold(sums, border, everything, sci, wht, _NONE, _NONE)
+    return Single(sci, wht)
+
+
+def find_chips(
+    exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameters
+) -> list[ReachingChip]:
+    """Chips of an exposure that reach a frame."""
+    found = [ReachingChip.find(exposure, chip, frame, parameters) for chip in exposure.chips]
+    return [chip for chip in found if chip is not None]
+
+
+def make_sums(frame: Frame, border: int) -> Image:
+    """Sums of one exposure on a frame with a border: float32, shape (ny, nx, 2)."""
+    return np.zeros((frame.shape[0] + 2 * border, frame.shape[1] + 2 * border, 2), np.float32)
+
+
+def add_chips(
+    found: Sequence[ReachingChip],
+    frame: Frame,
+    parameters: DrizzleParameters,
+    border: int,
+    sums: Image,
+) -> None:
+    """Drizzle chips of one exposure on the sums of a frame, electrons / s.
+
+    Raises
+    ------
+    InputError
+        If the exposure cannot be read.
+    """
     origin = (frame.origin[0] - border, frame.origin[1] - border)
-    none = np.zeros((0, 0))
-    layer = Layer(np.zeros((*shape, 2)), none, none, np.zeros((0, 0), np.int32))
-    unused = make_reserve((0, 0), every_plane=False)
-    for chip in reaching:
-        pixels = read_pixels(chip, frame, parameters, errors=False)
-        clean = pixels._replace(
-            weight=np.where(pixels.doubt == 0, pixels.weight, np.float32(0.0)),
-            doubt=np.zeros_like(pixels.doubt),
-        )
-        drizzle_chip(chip.geometry(), chip.blocks, clean, origin, layer, unused)
-    inner = layer.sums[border : shape[0] - border, border : shape[1] - border]
-    weight = inner[..., 1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sci = np.where(weight > 0.0, inner[..., 0] / weight, np.nan)
-    return Single(sci.astype(np.float32), np.maximum(weight, 0.0).astype(np.float32))
+    clean = replace(parameters, doubtful_bits=0)
+    for chip in found:
+        geometry = chip.geometry().smoothed()
+        with open_chip(chip.exposure, chip.chip) as reader:
+            for blocks in _bands(chip.blocks):
+                pixels = _read(reader, chip, blocks, frame, clean)
+                drizzle_alone(geometry, blocks, pixels, origin, sums)
+
+
+def _bands(blocks: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Cut the blocks of a chip, which are in its order, into a few rows of blocks each."""
+    band = blocks[:, 0] // _BAND
+    yield from np.split(blocks, np.flatnonzero(np.diff(band)) + 1)
+
+
+def _read(
+    reader: ChipReader,
+    found: ReachingChip,
+    blocks: NDArray[np.int64],
+    frame: Frame,
+    parameters: DrizzleParameters,
+) -> ChipPixels:
+    """Read and weigh the pixels of some blocks."""
+    exposure, chip = found.exposure, found.chip
+    first, last = block_rows(blocks, chip)
+    left = int(blocks[:, 1].min()) * BLOCK[1]
+    right = min((int(blocks[:, 1].max()) + 1) * BLOCK[1], chip.shape[1])
+    gain = electron_gain(exposure, chip, frame)
+    by_time = parameters.weight == "EXP"
+    rows = reader.read(first, last, (left, right), errors=not by_time)
+    if by_time:
+        return weigh_by_time(rows, (first, left), exposure, chip, gain, parameters)
+    return weigh(rows, first, exposure, chip, gain, parameters, errors=False, first_column=left)

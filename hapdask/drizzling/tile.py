@@ -6,6 +6,7 @@ chip's rows at a time, so memory does not grow with the number of exposures.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.input_sets import InputFacts, InputSets
 from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.palette import Palette
@@ -176,6 +178,7 @@ def drizzle_tile(
     frame: Frame,
     parameters: DrizzleParameters,
     variables: Sequence[str] = ALL,
+    rejected: Iterable[ChipHits] = (),
 ) -> TileSums:
     """Drizzle exposures onto one tile.
 
@@ -189,6 +192,8 @@ def drizzle_tile(
     parameters : DrizzleParameters
     variables : sequence of str
         Planes that will be asked for.
+    rejected : iterable of ChipHits
+        Bad pixels that no mask of the records holds.
 
     Returns
     -------
@@ -207,10 +212,24 @@ def drizzle_tile(
     ]
     border = max((found.patch for found in reaching), default=0)
     tile = TileSums(frame, variables, border=border)
+    hits: dict[tuple[str, int], list[NDArray[np.integer]]] = defaultdict(list)
+    for hit in rejected:
+        hits[hit.name, hit.extver].append(hit.pixels)
     for found in reaching:
         exposure, chip = found.exposure, found.chip
         geometry = found.geometry()
         pixels = read_pixels(found, frame, parameters, errors=tile.every_plane)
+        _leave_out(pixels, hits[exposure.name, chip.extver])
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
         tile.add_chip(geometry, found.blocks, found.boxes, pixels, facts)
     return tile
+
+
+def _leave_out(pixels: ChipPixels, hits: Iterable[NDArray[np.integer]]) -> None:
+    """Take the weight of bad pixels, given by their place on the chip."""
+    weight, doubt = pixels.weight.reshape(-1), pixels.doubt.reshape(-1)
+    for flat in hits:
+        place = flat.astype(np.int64) - pixels.first_row * pixels.weight.shape[1]
+        place = place[(place >= 0) & (place < weight.size)]
+        weight[place] = 0.0
+        doubt[place] = 0

@@ -71,6 +71,7 @@ def weigh(
     gain: float,
     parameters: DrizzleParameters,
     errors: bool = True,
+    first_column: int = 0,
 ) -> ChipPixels:
     """Weigh detector rows that have been read.
 
@@ -85,6 +86,8 @@ def weigh(
     parameters : DrizzleParameters
     errors : bool
         Keep ERR for the variance planes.
+    first_column : int
+        Of the rows, on the chip.
 
     Raises
     ------
@@ -105,6 +108,7 @@ def weigh(
     ivm = None
     if parameters.weight == "IVM" and chip.ivm is not None:
         ivm = read_ivm_rows(chip.ivm, chip.shape, first_row, first_row + rows.sci.shape[0])
+        ivm = ivm[:, first_column : first_column + rows.sci.shape[1]]
     weight, doubt = pixel_weights(
         rows.sci,
         err,
@@ -119,7 +123,43 @@ def weigh(
     kept: NDArray[np.float32] = np.empty((0, 0), np.float32)
     if errors:
         kept = np.full(rows.sci.shape, np.nan, np.float32) if err is None else err
-    return ChipPixels(first_row, rows.sci, kept, weight, doubt, chip.sky, gain)
+    return ChipPixels(first_row, rows.sci, kept, weight, doubt, chip.sky, gain, first_column)
+
+
+def weigh_by_time(
+    rows: ChipRows,
+    first: tuple[int, int],
+    exposure: ExposureRecord,
+    chip: ChipRecord,
+    gain: float,
+    parameters: DrizzleParameters,
+) -> ChipPixels:
+    """Weigh pixels by exposure time, without a look at ERR: half of what there is to read.
+
+    Parameters
+    ----------
+    rows : ChipRows
+        ``err`` may be None.
+    first : tuple of int
+        Detector row and column of their first pixel.
+    exposure, chip : ExposureRecord, ChipRecord
+    gain : float
+        From SCI to flux per second and output pixel.
+    parameters : DrizzleParameters
+        Of its flags; none may be doubtful.
+    """
+    weight, doubt = pixel_weights(
+        rows.sci,
+        None,
+        rows.dq,
+        rows.masked,
+        good_bits=parameters.good_bits,
+        doubtful_bits=parameters.doubtful_bits,
+        by_error=False,
+        scale=exposure.exptime,
+    )
+    none: NDArray[np.float32] = np.empty((0, 0), np.float32)
+    return ChipPixels(first[0], rows.sci, none, weight, doubt, chip.sky, gain, first[1])
 
 
 def _errors(
@@ -144,6 +184,11 @@ def _counts_photons(exposure: ExposureRecord) -> bool:
 def to_electrons(exposure: ExposureRecord, chip: ChipRecord) -> float:
     """Electrons of the whole exposure per unit of SCI."""
     return chip.gain * (exposure.exptime if exposure.unit.endswith("/ s") else 1.0)
+
+
+def electron_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
+    """Factor from SCI units to electrons per second and output pixel: see `flux_gain`."""
+    return flux_gain(exposure, chip, frame) * chip.gain
 
 
 def dark_variance(chip: ChipRecord) -> float:

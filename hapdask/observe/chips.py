@@ -24,6 +24,7 @@ from hapdask.observe.instruments import (
     Quadrant,
     electronics,
     filter_elements,
+    tail,
 )
 from hapdask.observe.lookup import LookupTables, short_tables
 from hapdask.observe.lookup import TableCache as TableCache
@@ -157,6 +158,8 @@ class _ChipReader:
             shadow=facts.shadow,
             bin=placement.bin,
             window=window,
+            tail=tail(self.primary, instrument, facts),
+            hdu=science.index,
             keywords=export_cards(header),
         )
 

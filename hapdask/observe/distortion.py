@@ -222,8 +222,30 @@ class Distortion:
         m = correction.matrix
         sx, sy = (math.radians(s / 3600.0) for s in correction.shift)
         affine = np.array([[m[0], m[1], sx], [m[2], m[3], sy], [0.0, 0.0, 1.0]])
-        here, there = mapping.tangent_basis(*self.crval), mapping.tangent_basis(*correction.center)
-        moved = there.T @ affine @ there @ here.T  # from this chip's plane to the sky
+        there = mapping.tangent_basis(*correction.center)
+        return self._moved(there.T @ affine @ there)
+
+    def rotated(self, rotation: Floats) -> Distortion:
+        """Turn this chip on the sphere, exactly.
+
+        Parameters
+        ----------
+        rotation : ndarray of float64, shape (3, 3)
+            A rotation of unit vectors.
+        """
+        return self._moved(rotation)
+
+    def undistorted(self) -> Distortion:
+        """Leave out SIP and NPOL.
+
+        D2IM stays: AstroDrizzle means to leave it out too, and by a slip keeps it.
+        """
+        none = np.zeros((1, 1))
+        return replace(self, sip_a=none, sip_b=none, npol_x=None, npol_y=None)
+
+    def _moved(self, matrix: Floats) -> Distortion:
+        """Apply a linear map of sky vectors, by its value and derivative at CRVAL."""
+        moved = matrix @ mapping.tangent_basis(*self.crval).T  # from this chip's plane to the sky
         x, y, z = (float(v) for v in moved[:, 2])
         crval = (
             math.degrees(math.atan2(y, x)) % 360.0,

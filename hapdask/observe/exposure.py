@@ -16,7 +16,7 @@ from typing import overload
 from hapdask.errors import InputError
 from hapdask.observe.cards import Value
 from hapdask.observe.chips import TableCache
-from hapdask.observe.inputs.entry import Entry, Input, Unusable
+from hapdask.observe.inputs.entry import Entry, Input, Unusable, product_of
 from hapdask.observe.inputs.expand import read_files, read_inputs
 from hapdask.observe.opening import open_exposure
 from hapdask.observe.record import ExposureRecord
@@ -38,6 +38,9 @@ _COLUMNS = ("file", "status", "reason", "layer", "chips", *_RECORD_COLUMNS)
 
 class Exposures(Sequence[ExposureRecord]):
     """The exposures that can be used, in the order given, and a verdict for every file.
+
+    A pattern stands for its files sorted, a list or an association for its own order.  A run keeps
+    this order; the first exposure gives AstroDrizzle's default frame its scale and orientation.
 
     Attributes
     ----------
@@ -85,6 +88,11 @@ class Exposures(Sequence[ExposureRecord]):
         return Exposures(changed, verdicts, self.inputs)
 
     @property
+    def product(self) -> str:
+        """Product of the association that all of them come from, lower case; else empty."""
+        return product_of(self.inputs, {record.url for record in self._records})
+
+    @property
     def ivm_maps(self) -> dict[str, str]:
         """Inverse-variance maps that an @list names, by rootname, as `attach_ivm` takes them."""
         maps = {entry.url: entry.ivm for entry in self.inputs if entry.ivm is not None}
@@ -109,6 +117,7 @@ def open_exposures(
     paths: PathLike | Iterable[PathLike],
     *,
     strict: bool = False,
+    select: bool = True,
     wcs: str | None = None,
     headerlets: PathLike | Iterable[PathLike] | None = None,
     reference_files: PathLike | None = None,
@@ -124,6 +133,10 @@ def open_exposures(
     strict : bool
         Raise where a file would be left out, instead of reporting it.  A FLT beside the FLC of
         the same exposure is no reason to raise.
+    select : bool, default True
+        Leave out what does not belong into a layer: moving targets, dispersed light, scans, ramp
+        filters, calibrations.  Else, as AstroDrizzle does, all that can be drizzled is kept, and
+        warned of; what has no exposure time is left out all the same.
     wcs : str, optional
         The WCS to use instead of the primary one: the key of an alternate WCS (one letter), or a
         WCSNAME or HDRNAME, of an alternate WCS or of a headerlet in the file or in
@@ -154,7 +167,7 @@ def open_exposures(
     known, broken = scan_headerlets(read_files([] if headerlets is None else headerlets))
     folder = None if reference_files is None else resolve(reference_files)
     solutions = Solutions((wcs or "").strip(), known, References(folder))
-    exposures = _collect([*_open_all(entries, solutions), *broken], strict)
+    exposures = _collect([*_open_all(entries, solutions, select), *broken], strict)
     return Exposures(
         exposures,
         (*exposures.verdicts, *_idle(known, exposures)),
@@ -162,7 +175,9 @@ def open_exposures(
     )
 
 
-def _open_all(entries: Sequence[Entry], solutions: Solutions) -> list[tuple[str, Opened]]:
+def _open_all(
+    entries: Sequence[Entry], solutions: Solutions, select: bool
+) -> list[tuple[str, Opened]]:
     """Open every entry, remote ones many at a time; what became of each, in their order."""
     cache: TableCache = {}
 
@@ -171,7 +186,7 @@ def _open_all(entries: Sequence[Entry], solutions: Solutions) -> list[tuple[str,
             return (entry.error,)
         changes = {"APERTURE": entry.aperture} if entry.aperture else {}
         try:
-            return open_exposure(entry.url, cache, solutions, changes)
+            return open_exposure(entry.url, cache, solutions, changes, select=select)
         except InputError as error:
             return (error,)
 

@@ -277,6 +277,11 @@ def decode(
         native = stored.byteswap(inplace=True).view(stored.dtype.newbyteorder("="))
     else:
         native = stored.astype(stored.dtype.newbyteorder("="))
+    return scaled(native, bscale, bzero)
+
+
+def scaled(native: NDArray[np.generic], bscale: float, bzero: float) -> NDArray[np.generic]:
+    """Apply BSCALE and BZERO to values in native byte order, as `decode` does."""
     if (bscale, bzero) == (1.0, 0.0):
         return native
     kind = native.dtype

@@ -21,7 +21,7 @@ from hapdask.observe.instruments import (
 )
 from hapdask.observe.lookup import short_tables
 from hapdask.observe.record import ChipRecord, ExposureRecord, FileIdentity
-from hapdask.observe.selection import Verdict, judge
+from hapdask.observe.selection import Verdict, judge, judge_pixels
 from hapdask.observe.solutions.cards import with_primary
 from hapdask.observe.solutions.choose import Solutions, judge_wcs, suggesting
 from hapdask.observe.source import open_source
@@ -39,6 +39,8 @@ def open_exposure(
     cache: TableCache,
     solutions: Solutions = USUAL,
     changes: Cards = NO_CHANGES,
+    *,
+    select: bool = True,
 ) -> tuple[ExposureRecord | Verdict, ...]:
     """Open one file by its headers.
 
@@ -52,6 +54,8 @@ def open_exposure(
         Which WCS is used.
     changes : mapping
         Cards that stand in place of those of the primary header.
+    select : bool, default True
+        Whether what does not belong into a layer is rejected, or only warned of.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def open_exposure(
         primary = file.hdus[0].header
         instrument = find_instrument(primary, url)
         sets = _imsets(file, instrument)
-        verdicts = [judge({**primary, **times}, instrument) for _, times in sets]
+        verdicts = [judge({**primary, **times}, instrument, select=select) for _, times in sets]
         if all(verdict.status == "rejected" for verdict in verdicts):
             return tuple(verdicts)
         file = solutions.apply(source, file)
@@ -84,6 +88,8 @@ def open_exposure(
             found.append(verdict)
         elif not own:
             found.append(Verdict("rejected", "no chip lies behind this filter's quadrant"))
+        elif (empty := judge_pixels([dict(c.keywords) for c in own])) is not None:
+            found.append(empty)
         else:
             imset = f"-{extver}" if len(sets) > 1 else ""
             found.append(_record(file, instrument, own, {**primary, **times}, verdict, imset))

@@ -127,6 +127,12 @@ class ChipRecord:
     window : tuple of int
         (x0, x1, y0, y1), the pixels that may be used, 0-based, ends excluded: a quad filter's
         own quadrant (`vignette`); empty for the whole chip.
+    tail : int
+        Where charge that was left behind on the way to the amplifier lies along a column: 1 in
+        higher rows, -1 in lower ones, 0 where there is none to speak of.
+    hdu : int
+        Number of the SCI extension in its file, the primary header's being 0; 0 where it is not
+        known.
     masks : tuple of MaskRef
         They hold whatever flags are accepted.
     ivm : MaskRef or None
@@ -153,6 +159,8 @@ class ChipRecord:
     shadow: tuple[float, ...] = ()
     bin: int = 1
     window: tuple[int, ...] = ()
+    tail: int = 0
+    hdu: int = 0
     masks: tuple[MaskRef, ...] = ()
     ivm: MaskRef | None = None
     keywords: Keywords = ()

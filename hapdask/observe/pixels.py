@@ -6,18 +6,23 @@ that the record was made from, read by byte range and closed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.errors import InputError
-from hapdask.observe.fits import decode
+from hapdask.observe.fits import decode, scaled
 from hapdask.observe.masks import read_mask_rows
 from hapdask.observe.parts import ChipRecord, FileIdentity, PixelSource
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import ByteSource, open_source
 from hapdask.observe.vignette import vignetted_rows
+
+#: Rows that are looked at together where nothing is kept of them.
+_BAND = 256
 
 
 class ChipRows(NamedTuple):
@@ -41,6 +46,132 @@ class ChipRows(NamedTuple):
     masked: NDArray[np.bool_] | None
 
 
+class ChipReader:
+    """A chip with its files open; made by `open_chip`."""
+
+    def __init__(
+        self, exposure: ExposureRecord, chip: ChipRecord, sources: dict[str, ByteSource]
+    ) -> None:
+        self._exposure, self._chip, self._sources = exposure, chip, sources
+
+    def read(
+        self,
+        row0: int,
+        row1: int,
+        columns: tuple[int, int] | None = None,
+        *,
+        errors: bool = True,
+    ) -> ChipRows:
+        """Read detector rows.
+
+        Parameters
+        ----------
+        row0, row1 : int
+            First row and the row after the last, 0-based; cut to the chip.
+        columns : tuple of int, optional
+            First column and the column after the last, within the chip.
+        errors : bool
+            Without, ERR is not read and None.
+
+        Raises
+        ------
+        InputError
+            If a file is truncated, or a mask is not the one of the record.
+        """
+        chip, url = self._chip, self._exposure.url
+        ny, nx = chip.shape
+        row0 = min(max(row0, 0), ny)
+        row1 = min(max(row1, row0), ny)
+        sci = self._array("SCI", chip.sci, row0, row1, columns)
+        err = self._array("ERR", chip.err if errors else None, row0, row1, columns)
+        dq = self._array("DQ", chip.dq, row0, row1, columns)
+        if sci is None:
+            raise InputError(url, "the record has no SCI array", ext=f"SCI,{chip.extver}")
+        masked = _masked(chip, row0, row1)
+        if masked is not None and columns is not None:
+            masked = masked[:, columns[0] : columns[1]]
+        return ChipRows(
+            _float32(sci),
+            None if err is None else _float32(err),
+            None if dq is None else _flags(dq, url, f"DQ,{chip.extver}"),
+            masked,
+        )
+
+    def read_bad(self, good_bits: int | None) -> NDArray[np.bool_]:
+        """Whole chip: True where DQ has a flag outside ``good_bits``, or a mask says bad.
+
+        SCI is not read: a NaN without a flag goes unseen.
+
+        Raises
+        ------
+        InputError
+            As `read`.
+        """
+        chip = self._chip
+        bad = np.zeros(chip.shape, np.bool_)
+        for row0 in range(0, chip.shape[0], _BAND):
+            row1 = min(row0 + _BAND, chip.shape[0])
+            dq = None if good_bits is None else self._array("DQ", chip.dq, row0, row1, None)
+            if dq is not None:
+                flags = _flags(dq, self._exposure.url, f"DQ,{chip.extver}")
+                np.not_equal(flags & np.uint16(~good_bits & 0xFFFF), 0, out=bad[row0:row1])
+            masked = _masked(chip, row0, row1)
+            if masked is not None:
+                bad[row0:row1] |= masked
+        return bad
+
+    def _array(
+        self,
+        name: str,
+        pixels: PixelSource | None,
+        row0: int,
+        row1: int,
+        columns: tuple[int, int] | None,
+    ) -> NDArray[np.generic] | None:
+        if pixels is None:
+            return None
+        nx = self._chip.shape[1]
+        shape = (row1 - row0, nx)
+        if pixels.constant is not None:
+            return np.full(
+                (shape[0], nx if columns is None else columns[1] - columns[0]), pixels.constant
+            )
+        source = self._sources[pixels.url or self._exposure.url]
+        dtype = np.dtype(pixels.dtype)
+        row_bytes = nx * dtype.itemsize
+        raw = source.read_array(
+            pixels.offset + row0 * row_bytes,
+            shape[0] * row_bytes,
+            ext=f"{name},{self._chip.extver}",
+        )
+        if columns is None:
+            return decode(raw, pixels.dtype, pixels.bscale, pixels.bzero).reshape(shape)
+        stored = raw.view(dtype).reshape(shape)[:, columns[0] : columns[1]]
+        native = stored.astype(dtype.newbyteorder("="))
+        return scaled(native, pixels.bscale, pixels.bzero)
+
+
+@contextmanager
+def open_chip(exposure: ExposureRecord, chip: ChipRecord) -> Iterator[ChipReader]:
+    """Open the files of a chip, for the length of a ``with`` block.
+
+    Raises
+    ------
+    InputError
+        If a file is gone, or not the one that the record was made from.
+    """
+    files: dict[str, FileIdentity] = {}
+    for pixels in (chip.sci, chip.err, chip.dq):
+        if pixels is not None:
+            files[pixels.url or exposure.url] = pixels.identity or exposure.identity
+    with ExitStack() as stack:
+        sources = {}
+        for url, identity in files.items():
+            sources[url] = stack.enter_context(open_source(url))
+            _require_same(sources[url], identity)
+        yield ChipReader(exposure, chip, sources)
+
+
 def read_chip_rows(exposure: ExposureRecord, chip: ChipRecord, row0: int, row1: int) -> ChipRows:
     """Read detector rows of one chip.
 
@@ -62,39 +193,8 @@ def read_chip_rows(exposure: ExposureRecord, chip: ChipRecord, row0: int, row1: 
         If a file is gone, truncated or not the one that the record was made from, or a mask
         is not the one of the record.
     """
-    ny, nx = chip.shape
-    row0 = min(max(row0, 0), ny)
-    row1 = min(max(row1, row0), ny)
-    shape = (row1 - row0, nx)
-    found = _read_arrays(exposure, chip, row0, shape)
-    sci, err, dq = (found.get(name) for name in ("SCI", "ERR", "DQ"))
-    if sci is None:
-        raise InputError(exposure.url, "the record has no SCI array", ext=f"SCI,{chip.extver}")
-    return ChipRows(
-        _float32(sci),
-        None if err is None else _float32(err),
-        None if dq is None else _flags(dq, exposure.url, f"DQ,{chip.extver}"),
-        _masked(chip, row0, row1),
-    )
-
-
-def _read_arrays(
-    exposure: ExposureRecord, chip: ChipRecord, row0: int, shape: tuple[int, int]
-) -> dict[str, NDArray[np.generic]]:
-    """SCI, ERR and DQ where they are, each file opened once."""
-    wanted = {"SCI": chip.sci, "ERR": chip.err, "DQ": chip.dq}
-    files: dict[str, FileIdentity] = {}
-    for pixels in wanted.values():
-        if pixels is not None:
-            files[pixels.url or exposure.url] = pixels.identity or exposure.identity
-    found: dict[str, NDArray[np.generic]] = {}
-    for url, identity in files.items():
-        with open_source(url) as source:
-            _require_same(source, identity)
-            for name, pixels in wanted.items():
-                if pixels is not None and (pixels.url or exposure.url) == url:
-                    found[name] = _read(source, pixels, row0, shape, f"{name},{chip.extver}")
-    return found
+    with open_chip(exposure, chip) as reader:
+        return reader.read(row0, row1)
 
 
 def _masked(chip: ChipRecord, row0: int, row1: int) -> NDArray[np.bool_] | None:
@@ -114,22 +214,14 @@ def _require_same(source: ByteSource, identity: FileIdentity) -> None:
         )
 
 
-def _read(
-    source: ByteSource, pixels: PixelSource, row0: int, shape: tuple[int, int], ext: str
-) -> NDArray[np.generic]:
-    if pixels.constant is not None:
-        return np.full(shape, pixels.constant)
-    row_bytes = shape[1] * np.dtype(pixels.dtype).itemsize
-    raw = source.read_array(pixels.offset + row0 * row_bytes, shape[0] * row_bytes, ext=ext)
-    return decode(raw, pixels.dtype, pixels.bscale, pixels.bzero).reshape(shape)
-
-
 def _float32(values: NDArray[np.generic]) -> NDArray[np.float32]:
     return values.astype(np.float32, copy=False)
 
 
 def _flags(values: NDArray[np.generic], url: str, ext: str) -> NDArray[np.uint16]:
     """DQ as 16 unsigned bits, whatever number type the file chose; must be writeable."""
+    if values.dtype in (np.int16, np.uint16):
+        return values.view(np.uint16)
     flags = values.astype(np.int64) & 0xFFFF if values.dtype.kind == "f" else values
     out: NDArray[np.uint16] = flags.astype(np.uint16)
     if values.dtype.kind == "f" and not np.array_equal(out, values):

@@ -200,8 +200,8 @@ class ExposureRecord:
     def digest(self) -> str:
         """Hash of all that can change a pixel, or a figure, made from this exposure.
 
-        Neither the place of files, nor verdicts, nor the cards kept for export enter (the
-        identity holds a hash of all headers).
+        Neither the place of files and extensions, nor verdicts, nor the cards kept for export
+        enter (the identity holds a hash of all headers).
         """
         data = self.strip().to_dict(whole=False)
         for key in ("url", "keywords", "verdict"):
@@ -209,6 +209,7 @@ class ExposureRecord:
         for chip, packed in zip(self.chips, data["chips"], strict=True):
             for name in ("sci", "err", "dq"):
                 (packed[name] or {}).pop("url", None)
+            del packed["hdu"]
             packed["masks"] = sorted([m.kind, *m.hashes] for m in chip.masks)
             packed["ivm"] = chip.ivm and list(chip.ivm.hashes)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -9,11 +9,11 @@ filters, ramps and dispersers, which never enter a layer.  Not here: judgements 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hapdask.observe.cards import Cards, text_of
+from hapdask.observe.cards import Cards, number_of, text_of
 from hapdask.observe.instruments import Instrument, filter_elements
 
 Status = Literal["accepted", "rejected", "warning"]
@@ -147,7 +147,7 @@ _ELEMENTS = (
 )
 
 
-def judge(cards: Cards, instrument: Instrument) -> Verdict:
+def judge(cards: Cards, instrument: Instrument, *, select: bool = True) -> Verdict:
     """Judge one exposure by its header.
 
     Parameters
@@ -155,6 +155,9 @@ def judge(cards: Cards, instrument: Instrument) -> Verdict:
     cards : mapping
         Of the primary header; where each extension is an exposure, with its times.
     instrument : Instrument
+    select : bool, default True
+        Whether what does not belong into a layer is rejected.  Else it is warned of, and only what
+        cannot be drizzled at all is rejected.
 
     Returns
     -------
@@ -162,12 +165,20 @@ def judge(cards: Cards, instrument: Instrument) -> Verdict:
     """
     found = list(_findings(cards, instrument))
     for verdict in found:
-        if verdict.status == "rejected":
+        if verdict.status == "rejected" and (select or verdict.keyword == "EXPTIME"):
             return verdict
     total = ACCEPTED
     for verdict in found:
         total = total.warned(verdict.reason, verdict.keyword, verdict.value)
     return total
+
+
+def judge_pixels(chips: Sequence[Cards]) -> Verdict | None:
+    """Reject an exposure whose pixels are all bad, by what its SCI headers say; None if not."""
+    good = [number_of(cards, "NGOODPIX") for cards in chips]
+    if good and all(count == 0 for count in good):
+        return Verdict("rejected", "no good pixel in any chip", "NGOODPIX", "0")
+    return None
 
 
 def _findings(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:

@@ -128,10 +128,19 @@ def apply_gain_factors(exposures: Iterable[ExposureRecord]) -> list[ExposureReco
         In the order given.
     """
     records = list(exposures)
-    last: dict[str, float] = {}
-    for record in sorted(records, key=lambda e: (e.expstart, e.name)):
-        last[record.layer_name] = record.chips[-1].gain
-    return [_by_gain(record, last[record.layer_name]) for record in records]
+    layers: dict[str, list[ExposureRecord]] = defaultdict(list)
+    for record in records:
+        layers[record.layer_name].append(record)
+    gains = {layer: layer_gain(members) for layer, members in layers.items()}
+    return [_by_gain(record, gains[record.layer_name]) for record in records]
+
+
+def layer_gain(exposures: Iterable[ExposureRecord]) -> float:
+    """Give the gain of a mosaic of exposures, electrons per count: that of the last chip.
+
+    The last in time, so that the order in which exposures are given plays no part.
+    """
+    return max(exposures, key=lambda e: (e.expstart, e.name)).chips[-1].gain
 
 
 def _by_gain(record: ExposureRecord, layer: float) -> ExposureRecord:

@@ -1,12 +1,17 @@
 """Walking through a Dataset block by block, in bounded memory.
 
 The blocks are those that the Dataset is made of, so that nothing is computed twice; all its
-variables are computed together, and a few blocks at a time keep the cores busy.
+variables are computed together.  On threads of this process each block is a job of its own, and
+the next ones are computed while the caller is busy with one; another scheduler of Dask (a
+cluster) gets as many together as the memory holds.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -32,8 +37,18 @@ class Block:
 Beside = Callable[[slice, slice], Any]
 
 
-def blocks_of(dataset: xr.Dataset, memory: int, beside: Beside | None = None) -> Iterator[Block]:
-    """Compute a Dataset block by block, in the order of its rows.
+Window = tuple[slice, slice]
+
+
+def blocks_of(
+    dataset: xr.Dataset,
+    memory: int,
+    beside: Beside | None = None,
+    *,
+    threads: int | None = None,
+    ordered: bool = True,
+) -> Iterator[Block]:
+    """Compute a Dataset block by block.
 
     Parameters
     ----------
@@ -44,39 +59,108 @@ def blocks_of(dataset: xr.Dataset, memory: int, beside: Beside | None = None) ->
     beside : callable, optional
         Gives, for the rows and columns of a block, something (a Dask collection, say) to be
         computed together with it.
+    threads : int, optional
+        Threads of this process to compute on, where Dask has not been told otherwise; as many as
+        it would take if None.
+    ordered : bool
+        Whether blocks come in the order of their rows, or as they are done.
 
     Yields
     ------
     Block
     """
-    variables = {name: dataset[name].variable for name in dataset.data_vars}
-    pixel = sum(variable.dtype.itemsize for variable in variables.values())
-    batch: list[tuple[slice, slice]] = []
-    for window in (*_windows(dataset), None):
-        size = sum(_pixels(w) for w in (*batch, window) if w is not None) * pixel
-        if batch and (window is None or size > memory):
-            yield from _computed(variables, batch, beside)
-            batch = []
-        if window is not None:
-            batch.append(window)
+    walk = _Walk({name: dataset[name].variable for name in dataset.data_vars}, beside)
+    windows = _windows(dataset)
+    lazy = beside is not None or any(v.chunks for v in walk.variables.values())
+    if not (lazy and _on_own_threads()):
+        yield from walk.together(windows, memory)
+        return
+    yield from walk.apart(windows, memory, threads or _default_threads(), ordered)
 
 
-def _computed(
-    variables: Mapping[Hashable, xr.Variable],
-    batch: Sequence[tuple[slice, slice]],
-    beside: Beside | None,
-) -> Iterator[Block]:
-    """Compute some blocks together; each is let go before the next ones are computed."""
-    from dask.base import compute
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Computes blocks of some variables."""
 
-    lazy = [{name: v[w].data for name, v in variables.items()} for w in batch]
-    others = [None if beside is None else beside(*window) for window in batch]
-    computed, done = compute(lazy, others)
-    blocks = list(computed)
-    for (rows, columns), other in zip(batch, done, strict=True):
-        data = blocks.pop(0)
-        arrays = {str(name): np.asarray(array) for name, array in data.items()}
-        yield Block(rows.start, columns.start, arrays, other)
+    variables: Mapping[Hashable, xr.Variable]
+    beside: Beside | None
+
+    def together(self, windows: Sequence[Window], memory: int) -> Iterator[Block]:
+        """Compute a batch at a time; each block is let go before the next ones are computed."""
+        batch: list[Window] = []
+        for window in (*windows, None):
+            size = sum(self._bytes(w) for w in (*batch, window) if w is not None)
+            if batch and (window is None or size > memory):
+                done = self._compute(batch, None)
+                batch = []
+                while done:
+                    yield done.pop(0)
+            if window is not None:
+                batch.append(window)
+
+    def apart(
+        self, windows: Sequence[Window], memory: int, threads: int, ordered: bool
+    ) -> Iterator[Block]:
+        """Compute each block by itself, some on threads while the caller has another."""
+        waiting = deque(windows)
+        running: dict[Future[Block], int] = {}  # oldest first
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                while waiting or running:
+                    while waiting and (
+                        not running or sum(running.values()) + self._bytes(waiting[0]) <= memory
+                    ):
+                        window = waiting.popleft()
+                        running[pool.submit(self._one, window)] = self._bytes(window)
+                    first = next(iter(running)) if ordered else None
+                    done = wait([first] if first else running, return_when=FIRST_COMPLETED).done
+                    future = first or done.pop()
+                    yield future.result()
+                    del running[future], future, done, first
+            finally:
+                for left in running:
+                    left.cancel()
+
+    def _one(self, window: Window) -> Block:
+        return self._compute([window], "synchronous")[0]
+
+    def _compute(self, batch: Sequence[Window], scheduler: str | None) -> list[Block]:
+        from dask.base import compute
+
+        lazy = [{name: v[w].data for name, v in self.variables.items()} for w in batch]
+        others = [None if self.beside is None else self.beside(*window) for window in batch]
+        options = {} if scheduler is None else {"scheduler": scheduler}
+        computed, done = compute(lazy, others, **options)
+        blocks = []
+        for (rows, columns), data, other in zip(batch, computed, done, strict=True):
+            arrays = {str(name): np.asarray(array) for name, array in data.items()}
+            blocks.append(Block(rows.start, columns.start, arrays, other))
+        return blocks
+
+    def _bytes(self, window: Window) -> int:
+        pixel = sum(int(v.dtype.itemsize) for v in self.variables.values())
+        return _pixels(window) * pixel
+
+
+def _on_own_threads() -> bool:
+    """Whether Dask would compute on threads of this process, as it does unless told otherwise."""
+    import dask.threaded
+
+    if dask.config.get("pool", None) is not None:
+        return False
+    if dask.config.get("scheduler", None) is None and "distributed" not in sys.modules:
+        return True  # no cluster can be there, and to ask Dask would import it
+    from dask.base import get_scheduler
+
+    scheduler = get_scheduler()
+    return bool(scheduler is None or scheduler is dask.threaded.get)
+
+
+def _default_threads() -> int:
+    import dask
+    from dask.system import CPU_COUNT
+
+    return int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
 def _windows(dataset: xr.Dataset) -> list[tuple[slice, slice]]:

@@ -44,6 +44,35 @@ def add_words(total: int, words: npt.NDArray[np.generic] | bytes) -> int:
     return _fold(total + int(array.sum(dtype=np.uint64)))
 
 
+def add_rows(total: int, rows: npt.NDArray[np.generic], start: int, stride: int) -> int:
+    """Add rows of pixels of any size, which need not begin at whole words, to a checksum.
+
+    Parameters
+    ----------
+    total : int
+        Checksum so far.
+    rows : ndarray, shape (ny, nx)
+        As they stand in the file: C order, big-endian.
+    start : int
+        Byte of the first row in its data unit.
+    stride : int
+        Bytes from one row to the next.
+    """
+    ny, nbytes = rows.shape[0], rows.shape[1] * rows.itemsize
+    if not ny or not nbytes:
+        return total
+    if not (start | stride | nbytes) % 4:
+        return add_words(total, rows)
+    raw = rows.view(np.uint8).reshape(ny, nbytes)
+    for first in range(min(ny, 4)):  # rows of one alignment; they repeat every four
+        before = (start + first * stride) % 4
+        part = raw[first::4]
+        words = np.zeros((part.shape[0], -(-(before + nbytes) // 4) * 4), np.uint8)
+        words[:, before : before + nbytes] = part
+        total = add_words(total, words)
+    return total
+
+
 def encode(checksum: int) -> str:
     """Give the value of CHECKSUM for an HDU.
 
@@ -84,9 +113,19 @@ def checksummed(cards: Sequence[Card], room: int, datasum: int) -> bytes:
     -------
     bytes
     """
-    blank = Card("CHECKSUM", _BLANK, "HDU checksum")
-    cards = [*cards, Card("DATASUM", str(datasum), "data unit checksum")]
-    plain = render([*cards, blank], room)
+    return seal(render([*cards, *sums(datasum)], room), datasum)
+
+
+def sums(datasum: int) -> list[Card]:
+    """Make DATASUM, and CHECKSUM as it stands before `seal`."""
+    return [
+        Card("DATASUM", str(datasum), "data unit checksum"),
+        Card("CHECKSUM", _BLANK, "HDU checksum"),
+    ]
+
+
+def seal(plain: bytes, datasum: int) -> bytes:
+    """Write the value of CHECKSUM into a header that has the cards of `sums`."""
     text = encode(add_words(datasum, plain)).encode()
     before, _, after = plain.rpartition(_BLANK.encode())
     return before + text + after

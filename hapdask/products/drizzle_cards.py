@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from hapdask.config.parameters import DrizzleParameters
 from hapdask.observe.cards import Value
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.fits_cards import Card
+from hapdask.products.told import Told
 
 #: Chips beyond this have no such cards: a keyword has room for three digits.
 MOST = 999
@@ -41,7 +41,7 @@ _COMMENTS = {
 
 def drizzle_cards(
     exposures: Sequence[ExposureRecord],
-    parameters: DrizzleParameters | None,
+    told: Told | None,
     pixel_scale: float,
     outputs: Mapping[str, str],
     version: str,
@@ -51,8 +51,8 @@ def drizzle_cards(
     Parameters
     ----------
     exposures : sequence of ExposureRecord
-    parameters : DrizzleParameters or None
-        Kernel and drop size are not told where they are not known.
+    told : Told or None
+        Kernel, drop size and the like are not told where they are not known.
     pixel_scale : float
         Of the product, arcsec.
     outputs : mapping of {"SCI", "WHT", "CTX"} to str
@@ -65,19 +65,42 @@ def drizzle_cards(
         "OUDA": outputs.get("SCI", ""),
         "OUWE": outputs.get("WHT", ""),
         "OUCO": outputs.get("CTX", ""),
-        "KERN": None if parameters is None else parameters.kernel,
-        "PIXF": None if parameters is None else parameters.pixfrac,
         "SCAL": pixel_scale,
         "VER": version,
     }
+    if told is not None:
+        shared |= _settings(told)
     for number, (exposure, chip) in enumerate(chips[:MOST], start=1):
-        for key, value in (_values(exposure, chip) | shared).items():
+        own = _values(exposure, chip)
+        if told is not None:
+            own["WTSC"] = _weight_scale(exposure, chip, told, pixel_scale)
+        for key, value in (own | shared).items():
             if value is not None:
                 cards.append(Card(f"D{number:03d}{key}", value, _COMMENTS[key]))
     if len(chips) > MOST:
         text = f"D cards end with chip {MOST} of {len(chips)}; HDRTAB has them all"
         cards.append(Card("HISTORY", text, ""))
     return cards
+
+
+def _settings(told: Told) -> dict[str, Value]:
+    return {
+        "KERN": told.kernel,
+        "PIXF": told.pixfrac,
+        "OUUN": "counts" if told.counts else "cps",
+        "FVAL": "INDEF" if told.fill is None else repr(told.fill),
+        "WKEY": told.wcskey,
+    }
+
+
+def _weight_scale(
+    exposure: ExposureRecord, chip: ChipRecord, told: Told, pixel_scale: float
+) -> float:
+    """Give what AstroDrizzle multiplies its weight maps by: the same weights come out here."""
+    if told.weight == "EXP":
+        return told.weight_scale
+    ratio = pixel_scale / chip.idcscale if chip.idcscale else 1.0
+    return (exposure.exptime**2 if told.weight == "IVM" else 1.0) / ratio**4
 
 
 def _values(exposure: ExposureRecord, chip: ChipRecord) -> dict[str, Value]:

@@ -7,9 +7,7 @@ which is renamed at the end; so memory is that of a few tiles. Not here: the wor
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +19,6 @@ import xarray as xr
 
 from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
-from hapdask.products import lock
 from hapdask.products.blocks import blocks_of
 from hapdask.products.group import create_arrays, open_array, read_attributes
 from hapdask.products.index import attach_frame, frame_of
@@ -45,9 +42,8 @@ from hapdask.products.provenance import (
     write_records,
 )
 from hapdask.products.receipts import Index
+from hapdask.products.side_group import whole_group
 from hapdask.schema import VARIABLES
-
-log = logging.getLogger(__name__)
 
 _PALETTE = f"{RECEIPTS}/mosaic.palette"
 _INPUTS = "inputs"
@@ -83,28 +79,9 @@ def write_zarr(ds: xr.Dataset, path: str | os.PathLike[str], *, overwrite: bool 
         The Dataset has no frame.
     """
     frame_of(ds)
-    url = clean_url(path)
-    if "://" in url:
-        raise StoreError(f"{url}: an export needs a local directory (make it there, then copy it)")
-    target = Path(url)
-    side, old = (target.with_name(f".{target.name}.{word}") for word in ("partial", "old"))
-    parent = Objects(str(target.parent))
-    lock_name = f".{target.name}.lock"
-    holder = lock.acquire(parent, lock_name)
-    try:
-        with storage_errors(url):
-            _recover(target, side, old)
-        _check_target(target, overwrite)
+    with whole_group(path, overwrite=overwrite) as side:
         _write(ds, side)
-        with storage_errors(url):
-            if target.exists():
-                target.rename(old)
-            side.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(side, ignore_errors=True)
-        lock.release(parent, lock_name, holder)
-    return target
+    return Path(clean_url(path))
 
 
 def is_export(attributes: Mapping[str, Any]) -> bool:
@@ -175,27 +152,6 @@ class _Exported:
 
     def input_names(self, index: Index) -> list[str]:
         return self._names
-
-
-def _recover(target: Path, side: Path, old: Path) -> None:
-    """Undo what a killed export left: its side directory, or a replacement half made."""
-    if side.exists():
-        log.warning("removing %s, left by an export that was killed", side)
-        shutil.rmtree(side)
-    if old.exists():
-        if target.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(target)
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not overwrite:
-        raise StoreError(f"{target} exists (choose another path, or overwrite=True)")
-    if not (target / "zarr.json").is_file():
-        raise StoreError(f"{target} is not a zarr group and is not replaced (remove it yourself)")
 
 
 def _write(ds: xr.Dataset, side: Path) -> None:

@@ -73,6 +73,7 @@ def write_fits(
     separate: bool = False,
     overwrite: bool = False,
     memory: int = 256 << 20,
+    threads: int | None = None,
 ) -> Path:
     """Write a mosaic as FITS with checksums, and give the path of its (first) file.
 
@@ -102,6 +103,8 @@ def write_fits(
         product no longer has are removed.
     memory : int
         Bytes of blocks held at a time; what computing them takes comes on top.
+    threads : int, optional
+        That compute, where Dask has not been told otherwise; as many as it would take if None.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def write_fits(
     outdated = _outdated(path, sheets, overwrite) if separate else []
     with ExitStack() as stack:
         files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
-        coverage = _stream(read, frame, bits, sheets, files, memory)
+        coverage = _stream(read, frame, bits, sheets, files, memory, threads)
         statistics = coverage.statistics(prod(header_source.full_shape or frame.shape))
         s_region = coverage.s_region()
         for sheet, file in zip(sheets, files, strict=True):
@@ -150,11 +153,13 @@ def _stream(
     sheets: Sequence[Sheet],
     files: Sequence[FitsFile],
     memory: int,
+    threads: int | None,
 ) -> Coverage:
     """Write all blocks into the files, and add up their figures."""
     coverage = Coverage(frame)
     palettes = _Palettes(dataset["ctx"].attrs["palette"], frame) if "ctx" in dataset else None
-    for block in blocks_of(dataset, memory, None if palettes is None else palettes.beside):
+    beside = None if palettes is None else palettes.beside
+    for block in blocks_of(dataset, memory, beside, threads=threads, ordered=False):
         palette = None if palettes is None else palettes.of(block)
         _write(sheets, files, block, bits, palette)
         _add(coverage, block, bits, palette)

@@ -22,14 +22,20 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.errors import StoreError
-from hapdask.products.checksum import add_words, checksummed
+from hapdask.products.checksum import add_rows, checksummed
 from hapdask.products.fits_cards import BLOCK, Card
 from hapdask.products.folder_lock import alone_in, lock, remove_abandoned, sync_folder
 from hapdask.products.objects import storage_errors
+from hapdask.products.side_file import refuse_existing
 
 log = logging.getLogger(__name__)
 
-_BITPIX = {np.dtype(">f4"): -32, np.dtype(">i4"): 32}
+_BITPIX = {
+    np.dtype(">f4"): -32,
+    np.dtype(">i4"): 32,
+    np.dtype(">i2"): 16,
+    np.dtype("u1"): 8,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Image:
     name : str
         EXTNAME, for an extension.
     dtype : numpy dtype
-        ``>f4`` or ``>i4``: checksums are added by whole words of 4 bytes.
+        ``>f4``, ``>i4``, ``>i2`` or ``u1``.
     shape : tuple of int
         ``(ny, nx)`` or ``(planes, ny, nx)``.
     room : int
@@ -62,7 +68,7 @@ class Image:
     @property
     def nbytes(self) -> int:
         """Size of the data without padding."""
-        return int(np.prod(self.shape, dtype=np.int64)) * 4
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def structure(self) -> list[Card]:
         """Cards that must open the header."""
@@ -177,15 +183,17 @@ class FitsFile:
         image = self._images[name]
         data = np.ascontiguousarray(block, dtype=image.dtype)
         ny, nx = image.shape[-2:]
-        start = self._header_at[name] + image.room * BLOCK + (plane * ny + y0) * nx * 4
+        stride = nx * data.itemsize
+        start = (plane * ny + y0) * stride + x0 * data.itemsize
+        at = self._header_at[name] + image.room * BLOCK + start
         with storage_errors(str(self._path)):
             if data.shape[1] == nx:
-                _write_at(self._fd, data, start)
+                _write_at(self._fd, data, at)
             else:
                 for row in data:
-                    _write_at(self._fd, row, start + x0 * 4)
-                    start += nx * 4
-        self._sums[name] = add_words(self._sums[name], data)
+                    _write_at(self._fd, row, at)
+                    at += stride
+        self._sums[name] = add_rows(self._sums[name], data, start, stride)
 
     def finish(self, primary: Sequence[Card], headers: Mapping[str, Sequence[Card]]) -> None:
         """Write the headers with their checksums, and sync; the file does not appear yet.
@@ -233,10 +241,7 @@ class FitsFile:
         StoreError
             If it is there already and may not be replaced, or is a folder.
         """
-        if self._path.is_dir():
-            raise StoreError(f"{self._path} is a folder (name the file in it)")
-        if self._path.exists() and not self._overwrite:
-            raise StoreError(f"{self._path} exists already (ask to overwrite it, or name another)")
+        refuse_existing(self._path, overwrite=self._overwrite)
 
     @property
     def path(self) -> Path:

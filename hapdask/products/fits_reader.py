@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from astropy.io import fits
 
 _CHUNK = 2048
-_UNITS = {"ELECTRONS/S": "electron / s", "COUNTS/S": "count / s"}
+_UNITS = {
+    "ELECTRONS/S": "electron / s",
+    "COUNTS/S": "count / s",
+    "ELECTRONS": "electron",
+    "COUNTS": "count",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,9 @@ def hdrtab_columns(source: HeaderSource) -> list[Column]:
     exposures = [exposure for exposure, _ in pairs]
     columns = _visit_columns(source, exposures)
     columns += [Column(name, [row.get(name) for row in rows]) for name in source.rules.columns]
-    names = [_exposure_name(source, exposure) for exposure in exposures]
-    columns.append(Column("HAPEXPNAME", names, width=_NAME_WIDTH))
+    if source.level is not None:
+        names = [_exposure_name(source, exposure) for exposure in exposures]
+        columns.append(Column("HAPEXPNAME", names, width=_NAME_WIDTH))
     for own in _OWN:
         values = [own.value(exposure, chip) for exposure, chip in pairs]
         columns.append(Column(own.name, values, unit=own.unit, comment=own.meaning))

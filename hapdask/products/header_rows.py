@@ -54,7 +54,9 @@ def _given(exposure: ExposureRecord) -> Row:
     return known | times
 
 
-def science_rows(exposures: Iterable[ExposureRecord], *, scaled: bool) -> list[Row]:
+def science_rows(
+    exposures: Iterable[ExposureRecord], *, scaled: bool, gain: float = 1.0
+) -> list[Row]:
     """Give SCI of every chip.
 
     Parameters
@@ -63,6 +65,8 @@ def science_rows(exposures: Iterable[ExposureRecord], *, scaled: bool) -> list[R
     scaled : bool
         Whether pixels were brought to one photometric system.  Then the inverse sensitivity of
         a chip in the product is its own over its flux factor: one figure for all of them.
+    gain : float
+        Electrons per count by which the product was multiplied.
     """
     rows = []
     for exposure in exposures:
@@ -70,11 +74,11 @@ def science_rows(exposures: Iterable[ExposureRecord], *, scaled: bool) -> list[R
         photometry = {k: primary[k] for k in PHOTOMETRY if primary.get(k) is not None}
         for chip in exposure.chips:
             row = photometry | _chip_row(chip)
-            if scaled:
-                for keyword in ("PHOTFLAM", "PHOTFNU"):
-                    value = row.get(keyword)
-                    if isinstance(value, int | float):
-                        row[keyword] = float(f"{value / chip.flux_factor:.{_DIGITS}g}")
+            factor = gain * (chip.flux_factor if scaled else 1.0)
+            for keyword in ("PHOTFLAM", "PHOTFNU") if factor != 1.0 or scaled else ():
+                value = row.get(keyword)
+                if isinstance(value, int | float):
+                    row[keyword] = float(f"{value / factor:.{_DIGITS}g}")
             rows.append(row)
     return rows
 

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from hapdask.errors import ParameterError, StoreError
+from hapdask.errors import ParameterError
 from hapdask.products.header_rules import Kind, Rules, rules_for
+from hapdask.products.told import Told, told_of
 
 if TYPE_CHECKING:
-    from hapdask.config import Resolved
     from hapdask.config.parameters import DrizzleParameters
     from hapdask.observe.record import ExposureRecord
     from hapdask.sky.footprint import Footprint
     from hapdask.sky.frame import Frame
 
-#: HAPLEVEL and whose rules hold.
-_KINDS: dict[int, Kind] = {1: "exposure", 2: "visit", 4: "cell"}
+#: Attribute of a mosaic in electrons of inputs in counts: electrons per count.
+GAIN = "electrons_per_count"
+#: HAPLEVEL and whose rules hold; a product of one run has no level and follows a visit's.
+_KINDS: dict[int | None, Kind] = {1: "exposure", 2: "visit", 4: "cell", None: "visit"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,15 @@ class HeaderSource:
         Name of the sky cell, or empty for another frame.
     full_shape : (ny, nx), optional
         Pixels of the whole sky cell, of which NPIXFRAC is a fraction; the product's own if None.
-    level : {1, 2, 4}
-        HAPLEVEL: 1 exposure, 2 visit, 4 sky cell.  Says which rules hold for the headers.
-    parameters : Resolved, optional
+    level : {1, 2, 4, None}
+        HAPLEVEL: 1 exposure, 2 visit, 4 sky cell; None for what is no Hubble Advanced Product,
+        and has no HAPLEVEL.  Says which rules hold for the headers.
+    parameters : Told, optional
         Parameters with which the product was made.
-    flux_unit : {"electron / s", "count / s"}
+    flux_unit : {"electron / s", "electron", "count / s", "count"}
         Of SCI and ERR.
+    gain : float
+        Electrons per count by which SCI was multiplied; PHOTFLAM is divided by it.
     date : date, optional
         Written as DATE; today (UTC) if None.
 
@@ -56,14 +61,15 @@ class HeaderSource:
     exposures: tuple[ExposureRecord, ...]
     cell: str = ""
     full_shape: tuple[int, int] | None = None
-    level: int = 4
-    parameters: Resolved | None = None
+    level: int | None = 4
+    parameters: Told | None = None
     flux_unit: str = "electron / s"
+    gain: float = 1.0
     date: datetime.date | None = None
 
     def __post_init__(self) -> None:
         if self.level not in _KINDS:
-            levels = ", ".join(f"{level} ({kind})" for level, kind in _KINDS.items())
+            levels = ", ".join(f"{level} ({kind})" for level, kind in _KINDS.items() if level)
             raise ParameterError(f"level {self.level!r} is no HAPLEVEL: it must be one of {levels}")
 
     @classmethod
@@ -80,9 +86,10 @@ class HeaderSource:
         Parameters
         ----------
         attributes : mapping
-            Of the Dataset: ``records``, ``parameters``, ``flux_unit``.
+            Of the Dataset: ``records``, ``parameters``, ``flux_unit``, and more of a run.
         frame : Frame
-            Of the product; exposures whose pixels cannot reach it are not named.
+            Of the product; exposures whose pixels cannot reach it are not named.  They stand in
+            order of time, those of a run in its own.
         cell, full_shape
             See `HeaderSource`.
 
@@ -91,15 +98,16 @@ class HeaderSource:
         StoreError
             The parameters in the attributes are damaged.
         """
-        resolved = recorded_parameters(attributes)
+        told = told_of(attributes)
         records = attributes.get("records") or {}
-        parameters = None if resolved is None else resolved.parameters
         return cls(
-            exposures=reaching(records.values(), frame, parameters),
+            exposures=reaching(records.values(), frame, told),
             cell=cell,
             full_shape=full_shape,
-            parameters=resolved,
+            level=4 if told is None or told.hap else None,
+            parameters=told,
             flux_unit=str(attributes.get("flux_unit", "electron / s")),
+            gain=float(attributes.get(GAIN, 1.0)),
         )
 
     @property
@@ -115,7 +123,7 @@ class HeaderSource:
     @property
     def flux_scaled(self) -> bool:
         """Whether all chips were brought to one photometric system."""
-        return self.parameters is None or self.parameters.parameters.flux_scaling
+        return self.parameters is None or self.parameters.flux_scaled
 
     @cached_property
     def rules(self) -> Rules:
@@ -125,15 +133,15 @@ class HeaderSource:
 
 
 def reaching(
-    exposures: Iterable[ExposureRecord], frame: Frame, parameters: DrizzleParameters | None
+    exposures: Iterable[ExposureRecord], frame: Frame, parameters: Told | None
 ) -> tuple[ExposureRecord, ...]:
-    """Select the exposures whose pixels can reach a frame, in order of time.
+    """Select the exposures whose pixels can reach a frame, in order of time or of their run.
 
     Parameters
     ----------
     exposures : iterable of ExposureRecord
     frame : Frame
-    parameters : DrizzleParameters or None
+    parameters : Told or None
         They say how far drops reach beyond a chip's outline; not at all where not known.
     """
 
@@ -141,8 +149,11 @@ def reaching(
     def outline(margin: int) -> Footprint:
         return frame.pad(margin).footprint
 
-    kept = (e for e in exposures if e.footprint.overlaps(outline(_margin(e, frame, parameters))))
-    return tuple(sorted(kept, key=lambda e: (e.expstart, e.name)))
+    drop = None if parameters is None else parameters.drop
+    kept = [e for e in exposures if e.footprint.overlaps(outline(_margin(e, frame, drop)))]
+    if parameters is None or parameters.hap:
+        kept.sort(key=lambda e: (e.expstart, e.name))
+    return tuple(kept)
 
 
 def _margin(exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameters | None) -> int:
@@ -153,26 +164,3 @@ def _margin(exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameter
         return 1
     halos = [make_drop(chip, frame, parameters).halo for chip in exposure.chips]
     return 1 + math.ceil(max(halos, default=0.0))
-
-
-def recorded_parameters(attributes: Mapping[str, Any]) -> Resolved | None:
-    """Read the parameters in the attributes of a mosaic; None where there are none.
-
-    Raises
-    ------
-    StoreError
-        They are damaged.
-    """
-    from hapdask.config import Resolved
-    from hapdask.config.parameters import DrizzleParameters
-
-    if "parameters" not in attributes:
-        return None
-    try:
-        parameters = DrizzleParameters(**attributes["parameters"])
-        return Resolved(parameters, dict(attributes["parameter_origin"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{attributes.get('store', 'the mosaic')}: the parameters it was made with are "
-            f"damaged: {error} (make it again)"
-        ) from error

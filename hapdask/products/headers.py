@@ -23,6 +23,7 @@ from hapdask.products.header_template import CardList, fill_template
 
 if TYPE_CHECKING:
     from hapdask.products.coverage import Statistics
+    from hapdask.products.told import Told
     from hapdask.sky.frame import Frame
 
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
@@ -36,6 +37,12 @@ _PARAMETERS = {
     "doubtful_bits": "DOUBTBIT",
     "sky": "SKYMETH",
     "flux_scaling": "FLUXSCAL",
+    "final_kernel": "KERNEL",
+    "final_pixfrac": "PIXFRAC",
+    "final_wht_type": "WHTTYPE",
+    "final_bits": "GOODBITS",
+    "final_doubtful_bits": "DOUBTBIT",
+    "skymethod": "SKYMETH",
 }
 
 _WCS_COMMENTS = {
@@ -91,13 +98,12 @@ class ProductCards:
     def primary(self, statistics: Statistics | None, nextend: int) -> list[Card]:
         """Cards of PRIMARY, in order; zeros stand for statistics that are not known yet."""
         head = [Card("NEXTEND", nextend, "number of standard extensions")]
-        return head + self._primary + _statistics_cards(statistics) + self._provenance
+        figures = [] if self.source.level is None else _statistics_cards(statistics)
+        return head + self._primary + figures + self._provenance
 
     def image(self, name: str, s_region: str | None) -> list[Card]:
         """Cards of one image extension, in order; all have the WCS, SCI the photometry too."""
-        flux = self.source.flux_unit.upper().replace("ELECTRON", "ELECTRONS")
-        flux = flux.replace("COUNT", "COUNTS").replace(" ", "")
-        unit = flux if name in ("SCI", "ERR") else "UNITLESS"
+        unit = unit_card(self.source.flux_unit) if name in ("SCI", "ERR") else "UNITLESS"
         cards = [Card("BUNIT", unit, "brightness units"), *self._wcs]
         if name == "SCI":
             cards += self._science
@@ -127,7 +133,8 @@ class ProductCards:
         head.put("ROOTNAME", self.filename.rpartition("_")[0] or self.filename)
         head.put("PROD_VER", f"hapdask {_version()}", "software that made this file")
         head.put("RULEFILE", "header_rules.csv of hapdask", "rules that made this header")
-        head.put("HAPLEVEL", source.level, "1 exposure, 2 visit, 4 sky cell")
+        if source.level is not None:
+            head.put("HAPLEVEL", source.level, "1 exposure, 2 visit, 4 sky cell")
         if source.cell:
             head.put("SCELLID", source.cell.removeprefix("skycell-"), "sky cell of this image")
         for card in head:
@@ -170,7 +177,8 @@ class ProductCards:
         if not source.exposures:
             return CardList([Card("NCOMBINE", 0, "number of exposures combined")])
         first = source.exposures[0]
-        blended = source.rules.blend(science_rows(source.exposures, scaled=source.flux_scaled))
+        rows = science_rows(source.exposures, scaled=source.flux_scaled, gain=source.gain)
+        blended = source.rules.blend(rows)
         cards = fill_template(first.chips[0].keywords, blended, source.rules)
         cards.put("NCOMBINE", len({e.name for e in source.exposures}), "exposures combined")
         if "CCDCHIP" in cards:
@@ -191,21 +199,34 @@ class ProductCards:
 
     @cached_property
     def _provenance(self) -> list[Card]:
-        resolved = self.source.parameters
-        parameters = None if resolved is None else resolved.parameters
+        told = self.source.parameters
         outputs = {name: f"{file}[{name},1]" for name, file in self.images.items()}
         version = f"hapdask {_version()}"
-        cards = drizzle_cards(
-            self.source.exposures, parameters, self.frame.pixel_scale, outputs, version
-        )
-        history = []
-        for name, value in () if resolved is None else resolved.parameters.digest_items():
-            shown: Value = "None" if value is None else value
-            if name in _PARAMETERS:
-                cards.append(Card(_PARAMETERS[name], shown, f"parameter {name}"))
-            origin = resolved.origin.get(name, "") if resolved else ""
-            history.append(Card("HISTORY", f"parameter {name} = {shown!r} from {origin}", ""))
-        return cards + history
+        cards = drizzle_cards(self.source.exposures, told, self.frame.pixel_scale, outputs, version)
+        return cards if told is None else cards + _told_cards(told)
+
+
+def unit_card(unit: str) -> str:
+    """Give the value of BUNIT: ``electron / s`` is ``ELECTRONS/S``."""
+    first, *rest = unit.upper().split(" / ")
+    return "/".join([f"{first}S", *rest])
+
+
+def _told_cards(told: Told) -> list[Card]:
+    """Tell every parameter and where its value came from."""
+    cards, history = [], []
+    for name, value in told.values.items():
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
+        shown = "None" if shown is None else shown
+        if name in _PARAMETERS:
+            cards.append(Card(_PARAMETERS[name], shown, f"parameter {name}"))
+        origin = told.origin.get(name, "")
+        history.append(f"parameter {name} = {shown!r} from {origin}")
+    history += [
+        f"parameter {name} has no meaning here: {why}" for name, why in told.ignored.items()
+    ]
+    history += told.notes
+    return cards + [Card("HISTORY", line, "") for line in history]
 
 
 def _statistics_cards(statistics: Statistics | None) -> list[Card]:

@@ -22,7 +22,7 @@ class PlannedPalette(Identified, TiledPalette):
     window : Frame, optional
         Only the tiles that touch it.
     palettes : dask.array.Array, optional
-        What `lazy_palettes` gave for the plan.
+        What `lazy_palettes` gave for the plan, where not for the plan alone.
     """
 
     def __init__(self, plan: Plan, window: Frame | None = None, palettes: Any = None) -> None:
@@ -51,4 +51,4 @@ class PlannedPalette(Identified, TiledPalette):
 
     @property
     def _identity(self) -> tuple[object, ...]:
-        return ("PlannedPalette", self._plan.__dask_tokenize__(), self._window.box)
+        return ("PlannedPalette", self._palettes.name, self._window.box)

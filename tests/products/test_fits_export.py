@@ -29,6 +29,7 @@ from hapdask.products.header_source import HeaderSource
 from hapdask.products.index import attach_frame
 from hapdask.products.names import sky_cell_name
 from hapdask.products.outline import polygon_area
+from hapdask.products.told import Told
 from hapdask.sky.footprint import Footprint
 from hapdask.sky.grid import SkyGrid
 
@@ -117,7 +118,7 @@ def source(**changes):
         "exposures": EXPOSURES,
         "cell": CELL,
         "full_shape": (21954, 21954),
-        "parameters": load_parameters("WFC3", "UVIS", 20),
+        "parameters": Told.of_drizzle(load_parameters("WFC3", "UVIS", 20)),
         "date": datetime.date(2026, 1, 2),
     }
     return HeaderSource(**(fields | changes))

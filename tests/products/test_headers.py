@@ -23,6 +23,7 @@ from hapdask.products.header_source import HeaderSource
 from hapdask.products.header_template import fill_template
 from hapdask.products.headers import ProductCards
 from hapdask.products.names import product_suffix
+from hapdask.products.told import Told
 from hapdask.sky.frame import Frame
 
 DATA = Path(__file__).parents[1] / "data" / "observe"
@@ -149,7 +150,7 @@ def test_of_several_sources_the_last_that_is_there_counts():
 def test_a_header_of_a_visit_on_real_cards():
     exposures = tuple(exposure(n=n) for n in range(3))
     source = HeaderSource(
-        exposures=exposures, level=2, parameters=load_parameters("WFC3", "UVIS", 3)
+        exposures=exposures, level=2, parameters=Told.of_drizzle(load_parameters("WFC3", "UVIS", 3))
     )
     primary, science = cards_of(source, "hst_11665_06_wfc3_uvis_f475w_ib4606_drc.fits")
     first = dict(exposures[0].keywords)
@@ -214,7 +215,7 @@ def test_a_sky_cell_tells_less_and_names_all_proposals():
 def test_photflam_is_the_mean_where_chips_are_not_brought_together():
     exposures = tuple(exposure(n=n) for n in range(3))
     off = load_parameters("WFC3", "UVIS", 3, overrides={"flux_scaling": False})
-    _, science = cards_of(HeaderSource(exposures=exposures, parameters=off))
+    _, science = cards_of(HeaderSource(exposures=exposures, parameters=Told.of_drizzle(off)))
     assert science["PHOTFLAM"] == pytest.approx(2.5e-18 * 1.01, rel=1e-12)
 
 
@@ -227,7 +228,7 @@ def test_photometry_of_ir_moves_to_sci():
 
 
 @pytest.mark.parametrize("name", ["acs", "hrc", "wfpc2", "ir", "uvis"])
-@pytest.mark.parametrize("level", [1, 2, 4])
+@pytest.mark.parametrize("level", [1, 2, 4, None])
 def test_every_instrument_has_valid_headers(name, level):
     source = HeaderSource(exposures=(exposure(name), exposure(name, 1)), level=level)
     product = ProductCards(source, FRAME, "x_drz.fits", {"SCI": "x_drz_sci.fits"})
@@ -246,7 +247,7 @@ def test_every_instrument_has_valid_headers(name, level):
 
 
 def test_there_are_three_levels():
-    for level in (0, 3, None, "2"):
+    for level in (0, 3, "2"):
         with pytest.raises(ParameterError, match=r"no HAPLEVEL: it must be one of 1 \(exposure\)"):
             HeaderSource(exposures=(), level=level)
 
@@ -348,7 +349,7 @@ def test_types_of_columns():
 def test_cards_of_chips_tell_the_truth():
     resolved = load_parameters("WFC3", "UVIS", 2)
     outputs = {"SCI": "x[SCI,1]", "WHT": "x[WHT,1]"}
-    cards = drizzle_cards([exposure()], resolved.parameters, 0.04, outputs, "hapdask 9")
+    cards = drizzle_cards([exposure()], Told.of_drizzle(resolved), 0.04, outputs, "hapdask 9")
     values = {c.keyword: c.value for c in cards}
     assert values["NDRIZIM"] == 2
     assert [k for k in values if k.startswith("D001")][:4] == [

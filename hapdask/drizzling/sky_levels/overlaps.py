@@ -21,8 +21,8 @@ from hapdask.drizzling.sky_levels.measuring import (
     Level,
     brightness_factor,
     measure_spans,
-    read_usable,
 )
+from hapdask.drizzling.sky_levels.sampling import read_usable
 from hapdask.drizzling.sky_levels.solving import Edge
 from hapdask.errors import InputError
 from hapdask.kernels.image_statistics import whole
@@ -95,16 +95,16 @@ def measure_all(
             return {}
         factor = brightness_factor(exposures[k], chip, flux_scaling=flux_scaling)
         try:
-            sci, use = read_usable(exposures[k], chip, parameters, masks)
+            sample = read_usable(exposures[k], chip, parameters, masks)
         except InputError as error:
             return error
         found: dict[Partner | None, Level] = {}
         if whole_chips:
-            found[None] = measure_spans(sci, use, whole(chip.shape), parameters).scaled(factor)
+            found[None] = measure_spans(sample, whole(chip.shape), parameters).scaled(factor)
         for j, other in others:
             spans = overlap_spans(chip, other)
             if spans.size:
-                level = measure_spans(sci, use, spans, parameters)
+                level = measure_spans(sample, spans, parameters)
                 found[j, other.extver] = level.scaled(factor)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from hapdask.config.sky import SkyParameters
 from hapdask.errors import InputError, ParameterError, StoreError
@@ -106,6 +106,17 @@ class SkySolution:
     covariance: tuple[tuple[float, ...], ...] = ()
     notes: tuple[str, ...] = ()
     failures: tuple[InputError, ...] = ()
+
+    @classmethod
+    def zero(cls, exposures: Iterable[ExposureRecord]) -> Self:
+        """Take the sky of all exposures as it is: nothing is subtracted."""
+        return cls(
+            None,
+            tuple(
+                ExposureSky(e.name, 0.0, -1, tuple(ChipSky(c.extver, 0.0) for c in e.chips))
+                for e in exposures
+            ),
+        )
 
     def __getitem__(self, name: str) -> ExposureSky:
         """Return the sky of an exposure; KeyError if it has none."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,16 @@ from numpy.typing import NDArray
 from hapdask.errors import InputError
 from hapdask.observe.fits import FitsFile, Hdu, scan_source
 from hapdask.observe.inputs.entry import Entry, Input, Unusable
-from hapdask.observe.inputs.finding import find_file, missing, usual_folders
+from hapdask.observe.inputs.finding import find_file, is_there, missing, usual_folders
+from hapdask.observe.remote import is_remote
 from hapdask.observe.source import ByteSource, open_source
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"_as[nc]\.fits?(\.gz)?$", re.IGNORECASE)
 _WIDTH = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8}
 _MEMBER = re.compile(r"[a-z0-9]+(_[a-z0-9]+)?$", re.IGNORECASE)
+_FLC = re.compile(r"_flc\.fits(\.gz)?$")
 _FORMAT = re.compile(r" *(\d*)([LBAIJEKD])")
 _MAX_BYTES = 1 << 24
 _REMEDY = "fetch the association table again, or name the exposures themselves"
@@ -40,7 +46,7 @@ def read_association(url: str) -> list[Entry]:
     list of Input or Unusable
         Its exposures (member types ``EXP-*``) in the order of the table, each with the name of
         the product.  A member is looked for beside the table, in the working directory, then
-        under ``$DATA_PATH``: FLC before FLT.
+        under ``$DATA_PATH``: FLC before FLT.  A FLT beside its FLC comes after it, to be told.
 
     Raises
     ------
@@ -60,7 +66,22 @@ def read_association(url: str) -> list[Entry]:
     if not members:
         raise InputError(url, "no exposure (EXP-*) among its members", remedy=_REMEDY)
     product = _product(names, types)
-    return [_member(url, name.lower(), product, there) for name, there in members]
+    if product is not None and not _MEMBER.match(product):
+        log.warning("%s: product %r is no name: it is not used", url, product)
+        product = None
+    return [
+        entry
+        for name, there in members
+        for entry in _with_twin(_member(url, name.lower(), product, there))
+    ]
+
+
+def _with_twin(member: Entry) -> list[Entry]:
+    """Add the FLT that lies beside a FLC."""
+    twin = _FLC.sub(r"_flt.fits\1", member.url)
+    if isinstance(member, Unusable) or twin == member.url or is_remote(twin) or not is_there(twin):
+        return [member]
+    return [member, replace(member, url=twin)]
 
 
 def _member(url: str, name: str, product: str | None, there: bool) -> Entry:

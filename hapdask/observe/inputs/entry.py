@@ -5,7 +5,7 @@ Not here: the kinds of lists (`pollers`, `associations`), where named files lie 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from hapdask.errors import InputError
@@ -56,6 +56,13 @@ class Unusable:
 
 
 Entry = Input | Unusable
+
+
+def product_of(inputs: Iterable[Input], urls: Collection[str]) -> str:
+    """Name the product that an association makes of all these files; empty where there is none."""
+    products = {entry.url: entry.product for entry in inputs}
+    found = {products.get(url) or "" for url in urls}
+    return found.pop() if len(found) == 1 else ""
 
 
 def bad_line(url: str, number: int, problem: str, remedy: str = "mend that line") -> Unusable:

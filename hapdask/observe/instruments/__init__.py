@@ -11,9 +11,10 @@ from hapdask.observe.instruments.header import (
     filter_name,
     find_instrument,
     flux_unit,
+    tail,
 )
 from hapdask.observe.instruments.instrument import ChipFacts, Companion, Instrument, Quadrant
-from hapdask.observe.instruments.table import INSTRUMENTS
+from hapdask.observe.instruments.table import INSTRUMENTS, instrument_of
 
 __all__ = [
     "INSTRUMENTS",
@@ -28,4 +29,6 @@ __all__ = [
     "filter_name",
     "find_instrument",
     "flux_unit",
+    "instrument_of",
+    "tail",
 ]

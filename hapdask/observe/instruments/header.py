@@ -164,6 +164,13 @@ def electronics(
     return Electronics(gain, read_noise, max(dark, 0.0))
 
 
+def tail(primary: Cards, instrument: Instrument, chip: ChipFacts) -> int:
+    """Where a chip's charge tails lie (`ChipRecord.tail`), by the amplifier that read it."""
+    amplifier = text_of(primary, "CCDAMP").upper()[:1]
+    turned = amplifier and amplifier in instrument.turning_amplifiers
+    return -chip.tail if turned else chip.tail
+
+
 def _amplifier(setting: Value, chip: ChipFacts, path: str) -> tuple[float, float]:
     for known, gain, read_noise in chip.amplifiers:
         if setting == known:

@@ -27,12 +27,15 @@ class ChipFacts:
         header gives the setting alone.
     shadow : tuple of float
         See `hapdask.observe.vignette`.
+    tail : int
+        See `hapdask.observe.parts.ChipRecord`.
     """
 
     number: int
     scale: float
     amplifiers: tuple[tuple[float, float, float], ...] = ()
     shadow: tuple[float, ...] = ()
+    tail: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class Instrument:
         Electrons per pixel over the whole exposure.
     dark_rate : float, electrons / s
         Where there is no such keyword; per unbinned pixel.
+    turning_amplifiers : str
+        Letters of CCDAMP with which a chip is read out at its other end, so that tails turn.
     bin_keywords : tuple of str
         Binning in x and y, in numbers or as WFPC2's MODE; empty where an image is never binned.
     scales : tuple of str
@@ -123,6 +128,7 @@ class Instrument:
     read_noise: float = 0.0
     dark_keyword: str = "MEANDARK"
     dark_rate: float = 0.0
+    turning_amplifiers: str = ""
     bin_keywords: tuple[str, ...] = ("BINAXIS1", "BINAXIS2")
     scales: tuple[str, ...] = ("fine",)
     ext_names: tuple[str, str, str] = ("SCI", "ERR", "DQ")

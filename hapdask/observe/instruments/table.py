@@ -6,6 +6,7 @@ shadow of WFPC2); the instrument handbooks for what is said beside a figure.
 
 from __future__ import annotations
 
+from hapdask.errors import ParameterError
 from hapdask.observe.instruments.instrument import ChipFacts, Companion, Instrument, Quadrant
 
 # The amplifiers A to D of WFC3/UVIS read a quarter of the field each: A and B the left and right
@@ -27,24 +28,28 @@ _WFPC2_CHIPS = (
         0.0455,
         ((7.0, 7.12, 5.24), (15.0, 13.99, 7.02)),
         (52.20921, 0.009072887, -9.941337e-6, 42.62779, 0.009122855, -1.106709e-5),
+        tail=1,
     ),
     ChipFacts(
         2,
         0.0996,
         ((7.0, 7.12, 5.51), (15.0, 14.50, 7.84)),
         (21.77283, 0.01842164, -1.398300e-5, 47.68184, 0.00265608, -1.468158e-5),
+        tail=1,
     ),
     ChipFacts(
         3,
         0.0996,
         ((7.0, 6.90, 5.22), (15.0, 13.95, 6.99)),
         (44.18944, 0.0138938, -1.412296e-5, 30.23626, 0.008156041, -1.491324e-5),
+        tail=1,
     ),
     ChipFacts(
         4,
         0.0996,
         ((7.0, 7.10, 5.19), (15.0, 13.95, 8.32)),
         (44.56632, 0.003509023, -1.278723e-5, 40.91462, 0.01273679, -1.063462e-5),
+        tail=1,
     ),
 )
 
@@ -55,7 +60,7 @@ _WFC3 = (
         hap_instrument="wfc3",
         hap_detector="uvis",
         shape=(2051, 4096),
-        chips=(ChipFacts(2, 0.03962), ChipFacts(1, 0.03962)),
+        chips=(ChipFacts(2, 0.03962, tail=1), ChipFacts(1, 0.03962, tail=-1)),
         unit="electron",
         filter_keywords=("FILTER",),
         quadrants={name: quadrant for quadrant, names in _UVIS_QUADRANTS for name in names},
@@ -80,7 +85,7 @@ _ACS = (
         hap_instrument="acs",
         hap_detector="wfc",
         shape=(2048, 4096),
-        chips=(ChipFacts(2, 0.05), ChipFacts(1, 0.05)),
+        chips=(ChipFacts(2, 0.05, tail=1), ChipFacts(1, 0.05, tail=-1)),
         unit="electron",
         filter_keywords=("FILTER1", "FILTER2"),
     ),
@@ -90,7 +95,8 @@ _ACS = (
         hap_instrument="acs",
         hap_detector="hrc",
         shape=(1024, 1024),
-        chips=(ChipFacts(1, 0.0265),),
+        chips=(ChipFacts(1, 0.0265, tail=1),),
+        turning_amplifiers="AB",
         unit="electron",
         filter_keywords=("FILTER1", "FILTER2"),
     ),
@@ -141,7 +147,7 @@ def _stis(detector: str, scale: float, dark_rate: float) -> Instrument:
         hap_detector=detector.lower(),
         told=detector,
         shape=(1024, 1024),
-        chips=(ChipFacts(1, scale),),
+        chips=(ChipFacts(1, scale, tail=-1 if is_ccd else 0),),
         unit="count",
         filter_keywords=("APERTURE",),
         gain_keywords=("ATODGAIN",) if is_ccd else (),
@@ -193,3 +199,17 @@ ROWS: tuple[Instrument, ...] = (
 
 #: By INSTRUME and detector.
 INSTRUMENTS: dict[tuple[str, str], Instrument] = {(r.instrume, r.detector): r for r in ROWS}
+
+
+def instrument_of(hap_instrument: str, hap_detector: str) -> Instrument:
+    """Give the row of a detector by its HAP names, ``wfc3`` and ``uvis``, as records have them.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    for row in ROWS:
+        if (row.hap_instrument, row.hap_detector) == (hap_instrument, hap_detector):
+            return row
+    raise ParameterError(f"{hap_instrument}/{hap_detector} is no detector that can be processed")

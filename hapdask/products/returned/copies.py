@@ -1,0 +1,205 @@
+"""What inputs get back: copies of their files with the cosmic rays and skies that were found.
+
+AstroDrizzle writes into its inputs; nothing here ever does.  A copy differs from its input in DQ,
+in MDRIZSKY of every SCI header and in the checksums of these HDUs alone.  Not here: how a file is
+copied (`hdus`), which flags (`flags`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from hapdask.errors import InputError, StoreError
+from hapdask.observe.parts import ChipRecord
+from hapdask.observe.record import ExposureRecord
+from hapdask.products.fits_cards import Card
+from hapdask.products.returned.flags import FlagChange
+from hapdask.products.returned.hdus import Change, Changes, Values, copy_changed
+from hapdask.products.steps.names import clean_path
+
+log = logging.getLogger(__name__)
+
+_SKY = "sky level that hapdask subtracts, SCI units"
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Copies that were written, and inputs that could not be read."""
+
+    paths: tuple[Path, ...]
+    failures: tuple[InputError, ...] = ()
+
+
+def write_copies(
+    exposures: Iterable[ExposureRecord],
+    folder: str | os.PathLike[str],
+    change: FlagChange,
+    *,
+    overwrite: bool = False,
+) -> Copies:
+    """Write updated copies of the files of exposures, under their own names.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureRecord
+        With the masks and skies of the run.  Of several in one file (STIS) one copy is made; a
+        companion that holds flags (WFPC2's c1m) is copied too.
+    folder : path
+        Made when missing; not the folder of an input.
+    change : FlagChange
+        Which bits are set and cleared.
+    overwrite : bool
+        Whether copies that are there may be replaced.
+
+    Returns
+    -------
+    Copies
+        An input that cannot be read does not keep the others from being copied.
+
+    Raises
+    ------
+    StoreError
+        If a copy would be the input itself, is there already, or cannot be written.
+    """
+    target = Path(folder)
+    by_file = _changes_by_file(exposures, change)
+    paths = {url: target / _plain_name(url) for url in by_file}
+    _check_targets(paths)
+    target.mkdir(parents=True, exist_ok=True)
+    written, failures = [], []
+    for url, path in paths.items():
+        try:
+            copy_changed(url, path, by_file[url], overwrite=overwrite)
+            written.append(path)
+        except InputError as error:
+            log.warning("no copy: %s", error)
+            failures.append(error)
+    return Copies(tuple(written), tuple(failures))
+
+
+def write_clean(
+    exposure: ExposureRecord,
+    folder: str | os.PathLike[str],
+    blots: Mapping[int, npt.ArrayLike],
+    change: FlagChange,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a copy of an exposure in which the median stands for cosmic rays.
+
+    Parameters
+    ----------
+    exposure : ExposureRecord
+        With the masks of the run.
+    folder : path
+        There already; the file is ``<root>_crclean.fits``.
+    blots : mapping of EXTVER to array_like, shape of the chip
+        The blotted median, SCI units, lazy or not.
+    change : FlagChange
+        DQ is its bit where a cosmic ray was, and 0 elsewhere, as AstroDrizzle has it.
+    overwrite : bool
+
+    Raises
+    ------
+    InputError
+        If the exposure cannot be read.
+    StoreError
+        If the file is there already, or cannot be written.
+    """
+    path = clean_path(Path(folder), exposure.name)
+    changes: dict[int, Change] = {}
+    for chip in exposure.chips:
+        bad = change.cosmic_rays(chip)
+        if chip.sci is None or bad is None or chip.extver not in blots:
+            continue
+        changes[chip.sci.offset] = Change(values=_Cleaned(bad, blots[chip.extver]))
+        if chip.dq is not None and not chip.dq.url:
+            changes[chip.dq.offset] = Change(values=_Replaced(bad, change.crbit))
+    _check_targets({exposure.url: path})
+    whole = Changes(exposure.identity.header_hash, changes)
+    copy_changed(exposure.url, path, whole, overwrite=overwrite)
+    return path
+
+
+@dataclass(frozen=True)
+class _Cleaned:
+    """Puts the blotted median where cosmic rays were."""
+
+    bad: npt.NDArray[np.bool_]
+    blot: npt.ArrayLike
+
+    def __call__(self, sci: Values) -> Values:
+        return np.where(self.bad, np.asarray(self.blot, sci.dtype), sci)
+
+
+@dataclass(frozen=True)
+class _Replaced:
+    """Puts one flag where cosmic rays were, and nothing elsewhere."""
+
+    bad: npt.NDArray[np.bool_]
+    bit: int
+
+    def __call__(self, flags: Values) -> Values:
+        return np.where(self.bad, self.bit, 0)
+
+
+@dataclass(frozen=True)
+class _Flagged:
+    """Puts cosmic rays into flags."""
+
+    change: FlagChange
+    chip: ChipRecord
+
+    def __call__(self, flags: Values) -> Values:
+        return self.change.apply(flags, self.chip)
+
+
+def _changes_by_file(exposures: Iterable[ExposureRecord], change: FlagChange) -> dict[str, Changes]:
+    """Give what changes in every file: skies, and flags where they lie."""
+    hashes: dict[str, str] = {}
+    changes: dict[str, dict[int, Change]] = defaultdict(dict)
+    for exposure in exposures:
+        hashes[exposure.url] = exposure.identity.header_hash
+        for chip in exposure.chips:
+            if chip.sci is not None:
+                sky = Card("MDRIZSKY", chip.sky, _SKY)
+                changes[exposure.url][chip.sci.offset] = Change((sky,))
+            if chip.dq is None:
+                log.warning("%s[SCI,%d] has no flags to update", exposure.url, chip.extver)
+                continue
+            url = chip.dq.url or exposure.url
+            if chip.dq.identity is not None:
+                hashes[url] = chip.dq.identity.header_hash
+            changes[url][chip.dq.offset] = Change(values=_Flagged(change, chip))
+    return {url: Changes(hashes[url], found) for url, found in changes.items()}
+
+
+def _check_targets(paths: Mapping[str, Path]) -> None:
+    """Refuse to write an input, or two copies under one name."""
+    taken: dict[Path, str] = {}
+    for url, path in paths.items():
+        if os.path.realpath(path) == os.path.realpath(url) or _same(path, url):
+            raise StoreError(f"{path} is the input itself (choose another folder for copies)")
+        if path in taken:
+            raise StoreError(
+                f"{url} and {taken[path]} would both be copied to {path} (copy them one by one, "
+                "to folders of their own)"
+            )
+        taken[path] = url
+
+
+def _same(path: Path, url: str) -> bool:
+    return path.exists() and os.path.exists(url) and os.path.samefile(path, url)
+
+
+def _plain_name(url: str) -> str:
+    name = PurePosixPath(url.replace("\\", "/")).name
+    return name[:-3] if name.lower().endswith(".gz") else name

@@ -1,0 +1,156 @@
+"""What must be known of every exposure before any tile: masks, static mask, sky, mean weight.
+
+Each is read once and kept in the records; an exposure that cannot be read is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from hapdask.config.astrodrizzle import AstroDrizzleParameters
+from hapdask.drizzling import steps
+from hapdask.drizzling.median import StackMember
+from hapdask.drizzling.members import stack_member
+from hapdask.drizzling.sky_levels.given import sky_from_file, sky_from_keyword
+from hapdask.drizzling.sky_levels.mask_catalog import read_mask_catalog
+from hapdask.drizzling.sky_levels.methods import solve_sky
+from hapdask.drizzling.sky_levels.solution import SkySolution
+from hapdask.drizzling.static_mask import attach_static_masks, find_static_masks
+from hapdask.errors import InputError
+from hapdask.observe.record import ExposureRecord
+from hapdask.recipes.astrodrizzle.planning import Planned
+from hapdask.recipes.prepare import attach_given, lost_by_masks
+from hapdask.recipes.reporting import LeftOut, Listener, Step, timed
+
+#: Names of the steps as AstroDrizzle's timing report has them.
+STATIC_MASK, SUBTRACT_SKY = "Static Mask", "Subtract Sky"
+SEPARATE_DRIZZLE, REJECT = "Separate Drizzle", "Driz_CR"
+
+Records = tuple[ExposureRecord, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Exposures as they are before any tile.
+
+    Attributes
+    ----------
+    exposures : tuple of ExposureRecord
+        With masks, static masks and sky levels, in the order of the run.
+    members : tuple of StackMember
+        Of the same exposures; none where there is no median.
+    sky : SkySolution
+    left_out : tuple of LeftOut
+    """
+
+    exposures: Records
+    members: tuple[StackMember, ...]
+    sky: SkySolution
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def measure(
+    planned: Planned,
+    where: Path,
+    *,
+    threads: int,
+    progress: Listener,
+    seconds: dict[str, float],
+) -> Measured:
+    """Measure the exposures of a run.
+
+    Parameters
+    ----------
+    planned : Planned
+    where : Path
+        Folder for masks that every worker sees.
+    threads : int
+    progress : callable
+    seconds : dict of str to float
+        Receives the wall time of each step.
+
+    Raises
+    ------
+    InputError, ParameterError
+        If files that parameters name cannot be used.
+    StoreError
+        If a mask cannot be written.
+    """
+    p, request = planned.parameters, planned.request
+    records: Records = tuple(planned.exposures)
+    weighted = {e.layer_name for e in records} if p.final.final_wht_type == "IVM" else set()
+    attached = attach_given(records, weighted, request.masks, request.ivm, where)
+    left_out = [LeftOut.of(error) for error in lost_by_masks(records, attached)]
+    records = attached.exposures
+    if p.static.static:
+        with timed(seconds, STATIC_MASK):
+            progress(Step("static masks", 0, len(records), "exposures"))
+            records, lost = _with_static_masks(records, p, where, planned.output, threads)
+            left_out += lost
+    with timed(seconds, SUBTRACT_SKY):
+        progress(Step("sky levels", 0, len(records), "exposures"))
+        solution = find_sky(records, p, threads)
+        records = solution.apply(records)
+        left_out += [LeftOut.of(error) for error in solution.failures]
+    members: tuple[StackMember, ...] = ()
+    if p.median.median and records:
+        with timed(seconds, SEPARATE_DRIZZLE):
+            records, members, lost = _members(records, planned, threads)
+            left_out += lost
+    return Measured(records, members, solution, tuple(left_out))
+
+
+def find_sky(records: Sequence[ExposureRecord], p: AstroDrizzleParameters, threads: int) -> SkySolution:
+    """Find or take the sky levels that the parameters ask for."""
+    sky, scaling = p.sky, p.general.flux_scaling
+    if sky.skyfile or sky.skyuser.startswith("@"):
+        return sky_from_file(records, sky.skyfile or sky.skyuser[1:], flux_scaling=scaling)
+    if sky.skyuser:
+        return sky_from_keyword(records, sky.skyuser, flux_scaling=scaling)
+    if not sky.skysub:
+        return SkySolution.zero(records)
+    masks = read_mask_catalog(sky.skymask_cat) if sky.skymask_cat else ()
+    return solve_sky(
+        records, steps.sky_parameters(p), masks=masks, flux_scaling=scaling, threads=threads
+    )
+
+
+def _with_static_masks(
+    records: Records, p: AstroDrizzleParameters, where: Path, output: str, threads: int
+) -> tuple[Records, list[LeftOut]]:
+    """Give exposures their static masks; those of one product share them."""
+
+    def root(exposure: ExposureRecord) -> str:
+        return output
+
+    found = find_static_masks(records, sigma=p.static.static_sig, root=root, threads=threads)
+    kept = [record for record in records if record.name not in found.left_out]
+    return (
+        attach_static_masks(kept, found, where, root=root),
+        [LeftOut.of(error) for error in found.failures],
+    )
+
+
+def _members(
+    records: Records, planned: Planned, threads: int
+) -> tuple[Records, tuple[StackMember, ...], list[LeftOut]]:
+    """Find what the median needs to know of each exposure."""
+    p = planned.parameters
+    parameters = steps.separate_parameters(p)
+
+    def attempt(record: ExposureRecord) -> StackMember | InputError:
+        try:
+            return stack_member(record, planned.median_frame, parameters)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(attempt, records))
+    good = [(r, m) for r, m in zip(records, found, strict=True) if isinstance(m, StackMember)]
+    lost = [LeftOut.of(error) for error in found if isinstance(error, InputError)]
+    return tuple(r for r, _ in good), tuple(m for _, m in good), lost
+
+

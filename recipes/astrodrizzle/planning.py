@@ -1,0 +1,183 @@
+"""What a run will do, decided from headers alone; what contradicts itself is refused here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hapdask.config.astrodrizzle import AstroDrizzleParameters
+from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, load_astrodrizzle
+from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling import steps
+from hapdask.drizzling.frame_request import FrameRequest
+from hapdask.drizzling.output_frame import output_frame
+from hapdask.drizzling.weighting import needs_error
+from hapdask.errors import ParameterError
+from hapdask.observe.adjusting.adjust import adjust
+from hapdask.observe.adjusting.naming import run_name
+from hapdask.observe.adjusting.together import check_together
+from hapdask.observe.exposure import Exposures, open_exposures
+from hapdask.observe.masking.sources import Maps, Masks
+from hapdask.observe.record import ExposureRecord
+from hapdask.photometry.fluxfactor import apply_flux_factors, apply_gain_factors
+from hapdask.products.names import Suffix, product_suffix
+from hapdask.recipes.mosaic import frame_of_place
+from hapdask.recipes.reporting import LeftOut, rejected
+from hapdask.sky.cells import SkyCell
+from hapdask.sky.frame import Frame
+
+Files = str | os.PathLike[str]
+Place = Frame | SkyCell | str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks of a run; see `hapdask.recipes.astrodrizzle.run.astrodrizzle`."""
+
+    preset: str = "default"
+    file: str | Path | None = None
+    overrides: Mapping[str, object]
+    frame: Place | None = None
+    output: str = ""
+    track: object = None
+    masks: Masks = ()
+    ivm: Maps = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run, planned.
+
+    Attributes
+    ----------
+    request : Request
+    opened : Exposures
+        As they were given.
+    exposures : Exposures
+        In the order of the run, changed as the parameters ask, with flux factors.
+    resolved : ResolvedAstroDrizzle
+    median_frame, frame : Frame
+        Of the separate images and of the product.
+    output : str
+        Root of the products' names.
+    suffix : {"drz", "drc", "drw"}
+    notes : tuple of str
+        What a user should know of the whole.
+    left_out : tuple of LeftOut
+    """
+
+    request: Request
+    opened: Exposures
+    exposures: Exposures
+    resolved: ResolvedAstroDrizzle
+    median_frame: Frame
+    frame: Frame
+    output: str
+    suffix: Suffix
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def parameters(self) -> AstroDrizzleParameters:
+        """Parameters of all steps."""
+        return self.resolved.parameters
+
+
+def plan_run(given: Files | Iterable[Files] | Iterable[ExposureRecord], request: Request) -> Planned:
+    """Plan a run.
+
+    Parameters
+    ----------
+    given : Exposures, records, or files
+        Files as `hapdask.open_exposures` takes them.
+    request : Request
+
+    Raises
+    ------
+    PlanError
+        If no exposure can be used, or they do not belong together.
+    ParameterError
+        If parameters are unknown or contradict each other.
+    InputError
+        If a file that a parameter names cannot be used.
+    """
+    opened = _opened(given)
+    left_out = tuple(rejected(opened))
+    notes = check_together(opened)
+    first = opened[0]
+    resolved = load_astrodrizzle(
+        first.instrument,
+        first.detector,
+        len(opened),
+        preset=request.preset,
+        file=request.file,
+        overrides=request.overrides,
+    )
+    p = resolved.parameters
+    if request.frame is not None and p.final.frame is not None:
+        raise ParameterError(
+            "a frame and parameters of the final frame (final_scale, final_rot, ...) contradict "
+            "each other: give one of them"
+        )
+    records = adjust(opened, p, track=request.track, inputs=opened.inputs)
+    records = _in_one_system(records, p)
+    _check_weights(records, steps.final_parameters(p))
+    exposures = opened.with_records(records)
+    return Planned(
+        request=request,
+        opened=opened,
+        exposures=exposures,
+        resolved=resolved,
+        median_frame=_frame(records, FrameRequest.from_parameters(p.separate.frame), p),
+        frame=_frame(records, FrameRequest.from_parameters(p.final.frame), p)
+        if request.frame is None
+        else frame_of_place(request.frame),
+        output=request.output or run_name(opened.inputs, opened),
+        suffix=product_suffix(exposures),
+        notes=notes,
+        left_out=left_out,
+    )
+
+
+def _opened(given: Files | Iterable[Files] | Iterable[ExposureRecord]) -> Exposures:
+    """Open what are files; AstroDrizzle takes moving targets and much else that layers do not."""
+    if isinstance(given, Exposures):
+        return given
+    items = [given] if isinstance(given, str | os.PathLike) else list(given)
+    records = [item for item in items if isinstance(item, ExposureRecord)]
+    if len(records) == len(items):
+        return Exposures(records, ((e.url, e.verdict) for e in records))
+    if records:
+        raise ParameterError("give files, or exposures that are open, not both")
+    return open_exposures(items, select=False)
+
+
+def _in_one_system(
+    exposures: Iterable[ExposureRecord], p: AstroDrizzleParameters
+) -> tuple[ExposureRecord, ...]:
+    """Bring chips together by PHOTFLAM, or by their gains alone."""
+    scale = apply_flux_factors if p.general.flux_scaling else apply_gain_factors
+    return tuple(scale(exposures))
+
+
+def _frame(
+    exposures: Iterable[ExposureRecord], request: FrameRequest, p: AstroDrizzleParameters
+) -> Frame:
+    return output_frame(tuple(exposures), request, coeffs=p.general.coeffs)
+
+
+def _check_weights(exposures: Iterable[ExposureRecord], final: DrizzleParameters) -> None:
+    """Refuse a weight that the files cannot give, before any pixel is read."""
+    for exposure in exposures:
+        for chip in exposure.chips:
+            wanted = final.weight == "ERR" or (
+                final.weight == "IVM" and needs_error(exposure, chip)
+            )
+            if wanted and chip.err is None and chip.read_noise == 0:
+                raise ParameterError(
+                    f"final_wht_type = {final.weight}, but {exposure.url} SCI,{chip.extver} has "
+                    "neither ERR nor a known read noise: use EXP"
+                )

@@ -1,0 +1,430 @@
+"""`astrodrizzle` and the run that it gives: every image of every step, lazily.
+
+A run is planned from headers; static masks, sky levels and mean weights are measured when the first
+image is asked for, once; everything else is a graph.  Not here: what is measured (`measuring`), the
+images of one exposure (`exposure_steps`), files (`writing`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from hapdask.config.astrodrizzle import AstroDrizzleParameters
+from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, for_exposures
+from hapdask.drizzling import steps
+from hapdask.drizzling.cosmic_rays import Stack
+from hapdask.drizzling.plan import EVERY_FILTER, TILE, Layer, Plan, make_plan
+from hapdask.drizzling.rejecting import reject_cosmic_rays
+from hapdask.drizzling.sky_levels.solution import SkySolution
+from hapdask.drizzling.step_graphs import StepGraphs
+from hapdask.errors import ParameterError, PlanError
+from hapdask.observe.masking.sources import Maps, Masks
+from hapdask.observe.record import ExposureRecord
+from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps
+from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, measure
+from hapdask.recipes.astrodrizzle.planning import Files, Place, Planned, Request, plan_run
+from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, key_of_rejected
+from hapdask.recipes.mosaic import dataset_of
+from hapdask.recipes.reporting import LeftOut, Listener, Step, silence, timed
+from hapdask.schema import ALL
+from hapdask.sky.frame import Frame
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from distributed import Client
+
+    from hapdask.recipes.astrodrizzle.writing import Written
+
+Records = tuple[ExposureRecord, ...]
+
+#: Groups of parameters that only change what is made of the measured exposures.
+_LAST_GROUPS = frozenset({"final", "general"})
+
+
+def astrodrizzle(
+    exposures: Files | Iterable[Files] | Iterable[ExposureRecord],
+    *,
+    preset: str = "default",
+    file: str | Path | None = None,
+    frame: Place | None = None,
+    output: str = "",
+    where: str | Path | None = None,
+    masks: Masks = (),
+    ivm: Maps = (),
+    track: object = None,
+    threads: int | None = None,
+    client: Client | None = None,
+    progress: Listener = silence,
+    **parameters: object,
+) -> AstroDrizzleRun:
+    """Do what DrizzlePac's AstroDrizzle does, as one lazy graph.
+
+    Nothing but headers is read here, and nothing is written; no input is ever changed.
+
+    Parameters
+    ----------
+    exposures : Exposures, records, or files
+        Of one detector; files as `hapdask.open_exposures` takes them.  The first gives the default
+        frame its orientation.
+    preset : {"default", "compat", "compat-svm"}
+        Parameters to start from: ours, AstroDrizzle's own, those of its visit pipeline.
+    file : path, optional
+        Parameters over the preset: TOML, or a .cfg file of AstroDrizzle.
+    frame : Frame, SkyCell, str or mapping, optional
+        Frame of the product, in place of AstroDrizzle's default one: a sky cell may be given by its
+        name, any grid by its WCS header.
+    output : str
+        Root of the products' names; by default the association's product, the rootname of a single
+        file, else ``final``.
+    where : path, optional
+        Folder for what is measured, so that another run finds it; workers of a cluster must see it.
+        A temporary one, gone with the run, if absent.
+    masks : path, MaskSource, or several
+        Pixels not to be used; see `hapdask.observe.masking.sources.MaskSource`.
+    ivm : path or several, or mapping of rootname to path
+        Weights of pixels, for ``final_wht_type="IVM"``.
+    track : path, table or Track, optional
+        Positions of a moving target; see `hapdask.observe.adjusting.track.read_track`.
+    threads : int, optional
+        All cores if absent.
+    client : distributed.Client, optional
+        A cluster for the cosmic rays and the mosaic; threads of this process if absent.
+    progress : callable, optional
+        Told of every `hapdask.recipes.reporting.Step`.
+    **parameters
+        AstroDrizzle's parameters by its names, over everything else.
+
+    Returns
+    -------
+    AstroDrizzleRun
+
+    Raises
+    ------
+    PlanError
+        If no exposure can be used, or they do not belong together.
+    ParameterError
+        If parameters are unknown (the nearest name is told), out of range, or contradict each
+        other.
+    InputError
+        If a file that a parameter names cannot be used.
+
+    Examples
+    --------
+    >>> run = hapdask.astrodrizzle("data/*_flc.fits", final_scale=0.04)  # doctest: +SKIP
+    >>> run.median[:500, :500].plot()  # doctest: +SKIP
+    >>> run.write("out")  # doctest: +SKIP
+    """
+    request = Request(
+        preset=preset,
+        file=file,
+        overrides=parameters,
+        frame=frame,
+        output=output,
+        track=track,
+        masks=masks,
+        ivm=ivm,
+    )
+    planned = plan_run(exposures, request)
+    return AstroDrizzleRun(planned, where=where, threads=threads, client=client, progress=progress)
+
+
+class AstroDrizzleRun:
+    """A run of AstroDrizzle: its frames, records and images.
+
+    ``run["j8c0d1bwq"]`` has the images of one exposure.
+
+    Attributes
+    ----------
+    planned : Planned
+    seconds : dict of str to float
+        Wall time by step, of what was done so far.
+    """
+
+    def __init__(
+        self,
+        planned: Planned,
+        *,
+        where: str | Path | None = None,
+        threads: int | None = None,
+        client: Client | None = None,
+        progress: Listener = silence,
+    ) -> None:
+        self.planned = planned
+        self.client, self.progress = client, progress
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.seconds: dict[str, float] = {}
+        self._temporary = TemporaryDirectory(prefix="hapdask-") if where is None else None
+        self.where = Path(self._temporary.name if where is None else where)
+        self._masked: Records | None = None
+        self._lost: tuple[LeftOut, ...] = ()
+
+    def __repr__(self) -> str:
+        names = [exposure.name for exposure in self.exposures]
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        ny, nx = self.frame.shape
+        return f"<AstroDrizzleRun {self.output}: {len(names)} exposures ({shown}) on {nx} x {ny}>"
+
+    @property
+    def resolved(self) -> ResolvedAstroDrizzle:
+        """Parameters and where each came from, with the steps that its exposures allow."""
+        resolved = self.planned.resolved
+        if "measured" not in self.__dict__:
+            return resolved
+        left = max(len(self.measured.exposures), 1)
+        parameters, changed = for_exposures(resolved.parameters, left)
+        return replace(resolved, parameters=parameters, origin=resolved.origin | changed)
+
+    @property
+    def parameters(self) -> AstroDrizzleParameters:
+        """Parameters of all steps."""
+        return self.resolved.parameters
+
+    @property
+    def exposures(self) -> Sequence[ExposureRecord]:
+        """Records in the order of the run, as known so far: with sky and masks once they are."""
+        if self._masked is not None:
+            return self._masked
+        return self.measured.exposures if "measured" in self.__dict__ else self.planned.exposures
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Inputs that are not used, and why, as known so far."""
+        measured = self.measured.left_out if "measured" in self.__dict__ else ()
+        return (*self.planned.left_out, *measured, *self._lost)
+
+    @property
+    def output(self) -> str:
+        """Root of the products' names."""
+        return self.planned.output
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the product: drz, drc or drw."""
+        return self.planned.suffix
+
+    @property
+    def frame(self) -> Frame:
+        """Frame of the product."""
+        return self.planned.frame
+
+    @property
+    def median_frame(self) -> Frame:
+        """Frame of the separate images and of their median."""
+        return self.planned.median_frame
+
+    @cached_property
+    def measured(self) -> Measured:
+        """What is measured of every exposure before any tile: read here, once.
+
+        Raises
+        ------
+        PlanError
+            If no exposure is left.
+        """
+        recall = Recall(self.where)
+        key = key_of_measured(self.planned.exposures, self.planned.parameters, self.median_frame)
+        known = None
+        if not (self.planned.request.masks or self.planned.request.ivm):
+            known = recall.measured(key, tuple(self.planned.exposures))
+        if known is None:
+            known = measure(
+                self.planned,
+                self.where,
+                threads=self.threads,
+                progress=self.progress,
+                seconds=self.seconds,
+            )
+            recall.keep_measured(key, known)
+        if not known.exposures:
+            reasons = "; ".join(str(each.error()) for each in known.left_out)
+            raise PlanError(f"no exposure is left: {reasons}")
+        return known
+
+    @property
+    def sky(self) -> SkySolution:
+        """Sky levels of the exposures."""
+        return self.measured.sky
+
+    @property
+    def median(self) -> xr.DataArray:
+        """Median of the exposures on `median_frame`, lazily.
+
+        Raises
+        ------
+        ParameterError
+            If the run makes none.
+        """
+        from hapdask.recipes.astrodrizzle.exposure_steps import on_frame
+
+        self.require("median")
+        unit = "electron / s"
+        return on_frame(self.graphs.median(), self.median_frame, "median", unit)
+
+    @property
+    def mosaic(self) -> xr.Dataset:
+        """The product, lazily: as `hapdask.mosaic` gives it, in the units asked for."""
+        return self.mosaic_of(self.measured.exposures)
+
+    def __getitem__(self, name: str) -> ExposureSteps:
+        """Give the images of one exposure; KeyError names those there are."""
+        names = [exposure.name for exposure in self.measured.exposures]
+        if name not in names:
+            raise KeyError(f"{name!r} is not an exposure of this run; there are {', '.join(names)}")
+        return ExposureSteps(self, name)
+
+    def reject(self) -> AstroDrizzleRun:
+        """Find all cosmic rays now, on threads or the cluster, and keep them as masks.
+
+        Without it the graph of the mosaic finds those that it needs whenever it is computed.
+
+        Raises
+        ------
+        StoreError
+            If a mask cannot be written.
+        """
+        if self._masked is None and self.parameters.cosmic_rays.driz_cr:
+            with timed(self.seconds, REJECT):
+                self._masked = self._reject()
+        return self
+
+    def again(self, **parameters: object) -> AstroDrizzleRun:
+        """Plan the product anew, with what was measured and found so far.
+
+        Parameters
+        ----------
+        **parameters
+            Of the final step, or of the general ones.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter changes what comes before the final step.
+        """
+        request = replace(
+            self.planned.request, overrides={**self.planned.request.overrides, **parameters}
+        )
+        planned = plan_run(self.planned.opened, request)
+        self._check_unchanged(planned.parameters)
+        other = AstroDrizzleRun(
+            planned,
+            where=self.where,
+            threads=self.threads,
+            client=self.client,
+            progress=self.progress,
+        )
+        other._temporary = self._temporary
+        if "measured" in self.__dict__:
+            other.__dict__["measured"] = self.measured
+        other._masked, other._lost = self._masked, self._lost
+        return other
+
+    def write(self, out: str | Path, **options: Any) -> Written:
+        """Make the products; see `hapdask.recipes.astrodrizzle.writing.write_run`."""
+        from hapdask.recipes.astrodrizzle.writing import write_run
+
+        return write_run(self, out, **options)
+
+    def require(self, step: str) -> None:
+        """Raise a ParameterError where a step is not on, and say why."""
+        if not self.parameters.values()[step]:
+            raise ParameterError(f"{step} is not made: {step} is {self.resolved.origin[step]}")
+
+    @property
+    def stack(self) -> Stack:
+        """The exposures that are compared with each other, and how."""
+        p, measured = self.parameters, self.measured
+        return Stack(
+            measured.exposures,
+            measured.members,
+            steps.separate_parameters(p),
+            steps.combination(p),
+            steps.cosmic_ray_test(p),
+            len(measured.exposures),
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """Plan of the product's tiles, from headers alone."""
+        return self._plan(self.exposures, ALL)
+
+    @cached_property
+    def graphs(self) -> StepGraphs:
+        """Graphs of the steps before the final one."""
+        return StepGraphs(self.stack, self.median_frame)
+
+    def mosaic_of(
+        self, exposures: Sequence[ExposureRecord], variables: Sequence[str] = ALL
+    ) -> xr.Dataset:
+        """Make the lazy mosaic of some of the exposures.
+
+        Parameters
+        ----------
+        exposures : sequence of ExposureRecord
+        variables : sequence of str
+            See `hapdask.schema`.
+        """
+        from hapdask.products.finishing import finish_mosaic
+        from hapdask.products.told import run_attributes
+
+        plan = self._plan(exposures, variables)
+        waiting = self._masked is None and self.parameters.cosmic_rays.driz_cr
+        dataset = dataset_of(plan, self.graphs.rejected(plan) if waiting else None)
+        used = {e.name for e in plan.exposures}
+        records = {e.name: e for e in self.exposures if e.name in used}
+        told = run_attributes(self.resolved, self.planned.notes)
+        dataset = dataset.assign_attrs(told | {"records": records})
+        return finish_mosaic(dataset, tuple(records.values()), self.parameters)
+
+    def _plan(self, exposures: Sequence[ExposureRecord], variables: Sequence[str]) -> Plan:
+        masked = {e.name: e for e in self._masked or ()}
+        records = [masked.get(e.name, e) for e in exposures]
+        filters = {e.filter for e in records}
+        layer = replace(Layer.of(records[0], "custom"))
+        if len(filters) > 1:
+            layer = replace(layer, filter=EVERY_FILTER)
+        plan = make_plan(
+            records,
+            self.frame,
+            layer,
+            steps.final_parameters(self.parameters),
+            tile=TILE,
+            variables=variables,
+        )
+        if not plan.tiles:
+            raise PlanError("no exposure reaches the frame of the product: check final_* or frame")
+        return plan
+
+    def _reject(self) -> Records:
+        self.require("median")
+        recall, stack = Recall(self.where), self.stack
+        key = key_of_rejected(stack, self.median_frame)
+        known = recall.rejected(key, stack.exposures)
+        if known is not None:
+            return known
+        result = reject_cosmic_rays(
+            stack,
+            self.median_frame,
+            self.where / "masks" / key,
+            client=self.client,
+            threads=self.threads,
+            progress=lambda done: self.progress(Step("cosmic rays", done, 0, "tiles")),
+        )
+        self._lost = tuple(LeftOut.of(error) for error in result.failures)
+        if not result.failures:
+            recall.keep_rejected(key, result.exposures)
+        return result.exposures
+
+    def _check_unchanged(self, p: AstroDrizzleParameters) -> None:
+        before = self.planned.parameters
+        for group in before.__dataclass_fields__:
+            if group not in _LAST_GROUPS and getattr(before, group) != getattr(p, group):
+                raise ParameterError(
+                    f"again() changes the final step alone, and parameters of step {group!r} "
+                    "differ: start a new run with hapdask.astrodrizzle"
+                )
