@@ -1,4 +1,4 @@
-"""Partners of the one real exposure there is: copies on other pixels, with their own noise and hits.
+"""Partners of the one real exposure there is: copies on other pixels, with noise and hits.
 
 The pixels are rolled by whole pixels and CRVAL moved by as much, so sources stay in their place on
 the sky to the change of the distortion over the shift; noise is added, and tracks of cosmic rays.

@@ -194,7 +194,9 @@ def _interpolated_map(
     chain: Chain, shape: tuple[int, int], rows: tuple[int, int], stepsize: int
 ) -> PixelMap:
     """AstroDrizzle's map: nodes at multiples of the step, counted from 1 as in FITS."""
-    edges_y, edges_x = (np.arange(0, n + 2 * stepsize, stepsize) - 1.0 for n in shape)
+    edges_y, edges_x = (
+        np.arange(-1, n - 1 + 2 * stepsize, stepsize).astype(np.float64) for n in shape
+    )
     low, high = _cells_of_rows(edges_y, *rows)
     x, y = (plane.ravel() for plane in np.meshgrid(edges_x, edges_y[low : high + 1]))
     coefficients = np.zeros((edges_y.size - 1, edges_x.size - 1, 2, 4, 4))

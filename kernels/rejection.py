@@ -65,7 +65,6 @@ def find(
     sci: Image,
     err: Image,
     blot: Image,
-    column: int,
     levels: Levels,
     limits: tuple[float, float, float, float],
     out: Flags,
@@ -74,14 +73,12 @@ def find(
 
     Parameters
     ----------
-    sci : ndarray of float32, shape (ny, any)
+    sci : ndarray of float32, shape (ny, nx)
         With sky.
-    err : ndarray of float32, shape as ``sci``
+    err : ndarray of float32, shape (ny, nx)
         Not looked at unless the noise is ``ERROR``.
     blot : ndarray of float32, shape (ny, nx)
         Without sky; NaN where nothing is known: never marked.
-    column : int
-        Of ``sci`` and ``err``, at which ``blot`` begins.
     levels : Levels
         ``UPSTREAM`` takes zero beyond the border for its slopes; else only what is there counts.
     limits : tuple of float
@@ -91,7 +88,6 @@ def find(
         Receives 1 for bad pixels.
     """
     ny, nx = blot.shape
-    last = column + nx
     upstream = levels.kind == UPSTREAM
     model, beyond = np.zeros((3, nx + 2), np.float32), np.zeros(nx + 2, np.float32)
     steep, near = np.zeros(nx, np.float32), np.zeros(nx + 2, np.uint8)
@@ -110,8 +106,8 @@ def find(
             _slope(nx, here, below, above, steep)
             if upstream:
                 _border_slopes(y, ny, nx, here, below, above, steep)
-            values, errors = sci[y, column:last], err[y, column:last]
-            _compare(nx, values, errors, here, steep, levels, limits, first[y % 3], second[y % 3])
+            flags = first[y % 3], second[y % 3]
+            _compare(nx, sci[y], err[y], here, steep, levels, limits, *flags)
         else:
             first[y % 3] = 0
         if y > 0:  # the row before, whose neighbours are all known now

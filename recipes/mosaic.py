@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hapdask.config.parameters import DrizzleParameters
@@ -15,6 +15,7 @@ from hapdask.schema import ALL
 from hapdask.sky.cells import SkyCell
 from hapdask.sky.frame import Frame
 from hapdask.sky.grid import SkyGrid
+from hapdask.sky.wcs_cards import HeaderLike
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def mosaic(
     exposures: Iterable[ExposureRecord],
-    where: Frame | SkyCell | str | Mapping[str, Any],
+    where: Frame | SkyCell | str | HeaderLike,
     layer: Layer | str | None = None,
     *,
     scale: str = "fine",
@@ -131,7 +132,7 @@ def _choose_layer(
     return layer if isinstance(layer, Layer) else Layer.of(found[name], scale)
 
 
-def frame_of_place(where: Frame | SkyCell | str | Mapping[str, Any], scale: str = "fine") -> Frame:
+def frame_of_place(where: Frame | SkyCell | str | HeaderLike, scale: str = "fine") -> Frame:
     """Give the frame that a user means.
 
     Parameters
@@ -150,7 +151,7 @@ def frame_of_place(where: Frame | SkyCell | str | Mapping[str, Any], scale: str 
     """
     if isinstance(where, Frame):
         return where
-    if isinstance(where, Mapping):
+    if not isinstance(where, SkyCell | str):
         return Frame.from_header(where)
     cell = SkyGrid()[where] if isinstance(where, str) else where
     if not isinstance(cell, SkyCell):

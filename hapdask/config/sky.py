@@ -60,7 +60,7 @@ class SkyParameters:
     bits: int | None = 0
     use_static: bool = True
     convention: str = "own"
-    partners: int = 12
+    partners: int = 6
 
     def __post_init__(self) -> None:
         for name, choices in (

@@ -201,7 +201,8 @@ def _graph(plan: Plan, names: Mapping[str, str], rejected: Rejected | None) -> H
                     (_Empty(name, (ny, nx)),) if tile is None else (_taker(name), (tiles, j, i))
                 )
     needs = {key: set(before) if key == tiles else {tiles} for key in graphs}
-    return HighLevelGraph({**before, **graphs}, {**dict.fromkeys(before, set()), **needs})
+    alone: dict[str, set[str]] = {key: set() for key in before}
+    return HighLevelGraph({**before, **graphs}, {**alone, **needs})
 
 
 def _taker(name: str) -> Callable[[Mapping[str, Any]], Any]:

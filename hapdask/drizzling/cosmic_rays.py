@@ -7,6 +7,7 @@ same masks.  Nothing between the exposures and their masks is stored.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from hapdask.drizzling.median import Combination, StackMember, combine_exposures
 from hapdask.drizzling.weighting import electron_gain
 from hapdask.kernels import blotting, rejection
 from hapdask.kernels.blocks import BLOCK
-from hapdask.observe.pixels import read_chip_rows
+from hapdask.observe.pixels import open_chip
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
@@ -107,14 +108,9 @@ def find_cosmic_rays(stack: Stack, tile: Frame) -> list[ChipHits]:
 
 def _halo(stack: Stack, tile: Frame) -> int:
     """Pixels around a tile that the detector pixels beside its own can fall into."""
-    patches = [
-        reaching.patch
-        for exposure in stack.exposures
-        for chip in exposure.chips
-        if (reaching := ReachingChip.find(exposure, chip, tile, stack.parameters)) is not None
-    ]
-    # A detector pixel is not wider than the patch of its drop.
-    return stack.test.halo * max(patches, default=0)
+    scale = max((c.idcscale for e in stack.exposures for c in e.chips), default=0.0)
+    # Turned by 45 degrees and stretched by 40 %, a pixel reaches twice its nominal side.
+    return math.ceil(2.0 * stack.test.halo * scale / tile.pixel_scale) + 1
 
 
 def _test_chip(
@@ -125,16 +121,16 @@ def _test_chip(
     row0, row1 = block_rows(found.blocks, chip)
     col0 = int(found.blocks[:, 1].min()) * BLOCK[1]
     col1 = min((int(found.blocks[:, 1].max()) + 1) * BLOCK[1], chip.shape[1])
-    shape = (row1 - row0, col1 - col0)
-    rows = read_chip_rows(exposure, chip, row0, row1)
-    blot, own = blot_blocks(found, test, tile, padded, median, (row0, col0), shape)
+    with open_chip(exposure, chip) as reader:
+        rows = reader.read(row0, row1, (col0, col1), flags=False)
+    blot, own = blot_blocks(found, test, tile, padded, median, (row0, col0), rows.sci.shape)
     gain = electron_gain(exposure, chip, tile)
     has_err = rows.err is not None
     levels = chip_levels(exposure, chip, gain, test, stack.typical or 0.0, has_err=has_err)
     bad = np.empty_like(own)
     err = rows.sci if rows.err is None else rows.err
-    rejection.find(rows.sci, err, blot, col0, levels, test.limits, bad)
-    y, x = np.nonzero((grown(bad, chip, test) & own).view(np.bool_))
+    rejection.find(rows.sci, err, blot, levels, test.limits, bad)
+    y, x = np.divmod(np.flatnonzero(grown(bad, chip, test) & own), bad.shape[1])
     flat = (y + row0) * chip.shape[1] + x + col0
     return ChipHits(exposure.name, chip.extver, flat.astype(np.int64))
 
@@ -152,7 +148,7 @@ def blot_blocks(
     code = blotting.CODES[test.interp]
     blot, own = np.full(shape, np.nan, np.float32), np.zeros(shape, np.uint8)
     blotting.blot(
-        found.geometry().pixel_map,
+        found.geometry().smoothed().pixel_map,
         found.chip.shape,
         found.blocks,
         median,

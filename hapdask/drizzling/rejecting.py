@@ -1,25 +1,24 @@
 """The stage that finds the cosmic rays of a whole stack, and keeps them as masks of its exposures.
 
 Tiles of the median frame are tested one by one, on threads or a cluster; what comes back are short
-lists of pixels.  The masks are part of the records, so a mosaic on another frame finds them there.
+lists of pixels, kept as one bit per pixel until all tiles are done.  The masks are part of the
+records, so a mosaic on another frame finds them there.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hapdask.drizzling.cosmic_rays import Stack, find_cosmic_rays
-from hapdask.drizzling.hits import ChipHits
-from hapdask.drizzling.inputs import blocks_in, chip_reach, make_drop
+from hapdask.drizzling.hits import ChipHits, HitBits
 from hapdask.drizzling.running import run_tasks
+from hapdask.drizzling.stack_reach import StackReach
 from hapdask.errors import HapdaskError, InputError
 from hapdask.observe.masks import write_mask
 from hapdask.observe.record import ExposureRecord
@@ -32,10 +31,15 @@ log = logging.getLogger(__name__)
 
 #: Kind of the masks, see `hapdask.observe.parts.MaskRef`.
 KIND = "cosmic rays"
-#: Bytes of the images of one tile's stack, and of what is made of them.
-_BUDGET = 200_000_000
-_BYTES_PER_PIXEL = 20
+#: Bytes of the stacks that are held at once, by all threads together.
+_BUDGET = 400_000_000
+#: Bytes per pixel of a tile: of every exposure, and of what is made of them.
+_EACH, _COMMON = 4, 40
 _LARGEST, _SMALLEST = 2048, 256
+#: Pixels of an exposure on an axis that tell how much of it a frame holds.
+_SAMPLES = 24
+#: Part of an exposure outside the median frame that is worth a word.
+_OUTSIDE = 0.03
 
 
 @dataclass(frozen=True)
@@ -66,40 +70,19 @@ class Rejection:
     failures: tuple[InputError, ...] = ()
 
 
-def tile_tests(stack: Stack, frame: Frame) -> Iterator[TileTest]:
+def tile_tests(stack: Stack, frame: Frame, *, threads: int = 1) -> Iterator[TileTest]:
     """Cut the median frame into tiles that fit the memory, each with its part of the stack."""
-    reaches = []
-    for exposure in stack.exposures:
-        drops = [make_drop(chip, frame, stack.parameters) for chip in exposure.chips]
-        reaches.append(
-            [
-                (chip_reach(chip, frame, drop), drop)
-                for chip, drop in zip(exposure.chips, drops, strict=True)
-            ]
-        )
-    widest = max((d.patch(r.extent) for chips in reaches for r, d in chips), default=0)
-    # The tile, its halo, and the halo of that halo's median.
-    halo = 2 * stack.test.halo * widest + stack.combination.halo + 16
-
-    def reaching(window: Frame) -> list[int]:
-        return [
-            i for i, chips in enumerate(reaches) if any(blocks_in(r, window).size for r, _ in chips)
-        ]
-
-    deepest = max((len(reaching(part)) for _, part in frame.tiles(_LARGEST)), default=0)
+    reach = StackReach(stack, frame)
+    deepest = max(
+        (len(reach.within(part).exposures) for _, part in frame.tiles(_LARGEST)), default=0
+    )
     side = _LARGEST
-    while side > _SMALLEST and deepest * _BYTES_PER_PIXEL * side**2 > _BUDGET:
+    while side > _SMALLEST and (deepest * _EACH + _COMMON) * side**2 > _BUDGET / threads:
         side //= 2
     for _, part in frame.tiles(side):
-        if chosen := reaching(part.pad(halo)):
-            yield TileTest(
-                replace(
-                    stack,
-                    exposures=tuple(stack.exposures[i].strip() for i in chosen),
-                    members=tuple(stack.members[i] for i in chosen),
-                ),
-                part,
-            )
+        near = reach.within(part.pad(reach.halo))
+        if near.exposures:
+            yield TileTest(near, part)
 
 
 def reject_cosmic_rays(
@@ -117,13 +100,14 @@ def reject_cosmic_rays(
     ----------
     stack : Stack
     frame : Frame
-        Of the median; pixels outside it are not tested.
+        Of the median.  Pixels outside it are not tested; an exposure of which more than a few per
+        cent lie there gets a warning.
     where : path
         Folder for the masks; the workers of a cluster must see it.
     client : distributed.Client, optional
     threads : int
     progress : callable, optional
-        Called with the number of tiles done.
+        Called with the number of tiles done; from 1 again after an exposure that cannot be read.
 
     Returns
     -------
@@ -132,32 +116,23 @@ def reject_cosmic_rays(
 
     Raises
     ------
+    ParameterError
+        If nothing would be left of so many exposures without the lowest and highest values.
     StoreError
         If a mask cannot be written.
     """
     failures: list[InputError] = []
     while True:
-        pixels, failed = _run(stack, frame, client, threads, progress)
+        bits, failed = _run(stack, frame, client, threads, progress)
         if failed is None:
             break
         log.warning("left out: %s", failed)
         failures.append(failed)
-        kept = [
-            pair
-            for pair in zip(stack.exposures, stack.members, strict=True)
-            if failed.path not in pair[0].files
-        ]
-        if len(kept) == len(stack.exposures):
-            raise failed
-        exposures, members = zip(*kept, strict=True) if kept else ((), ())
-        stack = replace(stack, exposures=exposures, members=members, images=len(exposures))
+        stack = _without(stack, failed)
     folder = Path(where)
     folder.mkdir(parents=True, exist_ok=True)
-    masked = tuple(_with_masks(exposure, pixels, folder) for exposure in stack.exposures)
-    return Rejection(masked, tuple(failures))
-
-
-Pixels = dict[tuple[str, int], list[NDArray[np.int64]]]
+    masked = (_with_masks(exposure, bits, folder) for exposure in stack.exposures)
+    return Rejection(tuple(_told(exposure, frame) for exposure in masked), tuple(failures))
 
 
 def _run(
@@ -166,27 +141,71 @@ def _run(
     client: Client | None,
     threads: int,
     progress: Callable[[int], None] | None,
-) -> tuple[Pixels, InputError | None]:
+) -> tuple[Mapping[Chip, HitBits], InputError | None]:
     """Bad pixels of every chip, or the first exposure that cannot be read."""
-    pixels: Pixels = defaultdict(list)
-    results = run_tasks(tile_tests(stack, frame), client, threads)
+    bits = {
+        (exposure.name, chip.extver): HitBits(chip.shape)
+        for exposure in stack.exposures
+        for chip in exposure.chips
+    }
+    if stack.exposures:
+        stack.combination.check(stack.images)
+    threads = 1 if client is not None else threads
+    results = run_tasks(tile_tests(stack, frame, threads=threads), client, threads)
     for done, result in enumerate(results, 1):
         if isinstance(result, InputError):
-            return pixels, result
+            return bits, result
         if isinstance(result, HapdaskError):
             raise result
         for hits in result:
-            pixels[hits.name, hits.extver].append(hits.pixels)
+            bits[hits.name, hits.extver].add(hits.pixels)
         if progress is not None:
             progress(done)
-    return pixels, None
+    return bits, None
 
 
-def _with_masks(exposure: ExposureRecord, pixels: Pixels, folder: Path) -> ExposureRecord:
+Chip = tuple[str, int]
+
+
+def _without(stack: Stack, failed: InputError) -> Stack:
+    """Take out the exposure that cannot be read; the error itself where it is of none."""
+    kept = [
+        (exposure, member)
+        for exposure, member in zip(stack.exposures, stack.members, strict=True)
+        if failed.path not in exposure.files
+    ]
+    if len(kept) == len(stack.exposures):
+        raise failed
+    exposures, members = zip(*kept, strict=True) if kept else ((), ())
+    return replace(stack, exposures=exposures, members=members, images=len(exposures), typical=None)
+
+
+def _with_masks(
+    exposure: ExposureRecord, bits: Mapping[Chip, HitBits], folder: Path
+) -> ExposureRecord:
     for chip in exposure.chips:
-        mask = np.zeros(chip.shape, np.uint8)
-        for found in pixels.get((exposure.name, chip.extver), ()):
-            mask.reshape(-1)[found] = 1
         path = folder / f"{exposure.name}_sci{chip.extver}_crmask.npy"
+        mask = bits[exposure.name, chip.extver].mask()
         exposure = exposure.with_mask(chip.extver, write_mask(path, mask, KIND))
     return exposure
+
+
+def _told(exposure: ExposureRecord, frame: Frame) -> ExposureRecord:
+    """Say in the verdict of an exposure how much of it was not tested."""
+    outside = float(np.mean([_outside(exposure, k, frame) for k in range(len(exposure.chips))]))
+    if outside <= _OUTSIDE:
+        return exposure
+    reason = f"{outside:.0%} of it is outside the median frame: not tested for cosmic rays"
+    log.warning("%s: %s", exposure.name, reason)
+    return exposure.with_verdict(exposure.verdict.warned(reason))
+
+
+def _outside(exposure: ExposureRecord, k: int, frame: Frame) -> float:
+    """Part of a chip that lies outside a frame."""
+    chip = exposure.chips[k]
+    y, x = (np.linspace(0.0, n - 1.0, _SAMPLES) for n in chip.shape)
+    ra, dec = chip.distortion.pixel_to_sky(np.tile(x, _SAMPLES), np.repeat(y, _SAMPLES))
+    px, py = frame.sky_to_pixel(ra, dec)
+    ny, nx = frame.shape
+    inside = (px > -0.5) & (px < nx - 0.5) & (py > -0.5) & (py < ny - 0.5)
+    return 1.0 - float(inside.mean())

@@ -89,7 +89,7 @@ def find_chips(
 
 
 def make_sums(frame: Frame, border: int) -> Image:
-    """Sums of one exposure on a frame with a border: float32, shape (ny, nx, 2)."""
+    """Make empty sums of one exposure on a frame with a border: float32, shape (ny, nx, 2)."""
     return np.zeros((frame.shape[0] + 2 * border, frame.shape[1] + 2 * border, 2), np.float32)
 
 

@@ -60,7 +60,9 @@ class StackReach:
         chosen = [
             k
             for k, exposure in enumerate(self.stack.exposures)
-            if any(blocks_in(self.chips[exposure.name, c.extver], window).size for c in exposure.chips)
+            if any(
+                blocks_in(self.chips[exposure.name, c.extver], window).size for c in exposure.chips
+            )
         ]
         return replace(
             self.stack,

@@ -33,6 +33,7 @@ class MedianTile:
     tile: Frame
 
     def __call__(self) -> Image:
+        """Make it."""
         return self.stack.median(self.tile)
 
 
@@ -45,6 +46,7 @@ class SingleTile:
     parameters: DrizzleParameters
 
     def __call__(self) -> Single:
+        """Drizzle it; empty where the exposure misses the tile."""
         single = drizzle_single(self.exposure, self.tile, self.parameters)
         if single is not None:
             return single
@@ -60,6 +62,7 @@ class Hits:
     tile: Frame
 
     def __call__(self) -> list[ChipHits]:
+        """Find them."""
         return find_cosmic_rays(self.stack, self.tile)
 
 
@@ -73,6 +76,7 @@ class HitRows:
     rows: tuple[int, int]
 
     def __call__(self, tiles: Iterable[Sequence[ChipHits]]) -> NDArray[np.bool_]:
+        """Mark them: bool, shape (rows, columns)."""
         row0, row1 = self.rows
         bad = np.zeros((row1 - row0, self.columns), np.bool_)
         for hits in tiles:
@@ -99,6 +103,7 @@ class BlotRows:
     tiles: tuple[Frame, ...]
 
     def __call__(self, medians: Sequence[Image]) -> Image:
+        """Interpolate: float32, shape (rows, columns)."""
         chip, (row0, row1) = self.exposure.chip(self.extver), self.rows
         median = np.zeros(self.window.shape, np.float32)
         for tile, image in zip(self.tiles, medians, strict=True):

@@ -67,7 +67,7 @@ def combination(p: AstroDrizzleParameters) -> Combination:
 
 
 def cosmic_ray_test(p: AstroDrizzleParameters) -> CosmicRayTest:
-    """Steps 5 and 6: how exposures are compared with the median."""
+    """Step 5 and 6: how exposures are compared with the median."""
     return CosmicRayTest(
         interp=p.blot.blot_interp,
         sinscl=p.blot.blot_sinscl,
@@ -81,7 +81,7 @@ def cosmic_ray_test(p: AstroDrizzleParameters) -> CosmicRayTest:
 
 
 def good_bits(p: AstroDrizzleParameters, bits: int | None) -> int | None:
-    """Flags that do no harm to a step.
+    """Give the flags that do no harm to a step.
 
     ``resetbits`` are cleared before any step looks at them, which is to say that they are good.
     """

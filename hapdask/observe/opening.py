@@ -31,7 +31,7 @@ _SECONDS_PER_DAY = 86400.0
 #: The primary WCS.
 USUAL = Solutions()
 NO_CHANGES: Cards = {}
-_TIMES = ("EXPTIME", "EXPSTART", "EXPEND")
+_TIMES = ("EXPTIME", "EXPSTART", "EXPEND", "DATE-OBS", "TIME-OBS")
 
 
 def open_exposure(
@@ -154,7 +154,7 @@ def _record(
         wcsname=text_of(science, "WCSNAME"),
         verdict=judge_wcs(file, _warned(verdict, chips, instrument)),
         chips=chips,
-        keywords=export_cards(primary),
+        keywords=export_cards(cards),
     )
 
 

@@ -61,6 +61,7 @@ class ChipReader:
         columns: tuple[int, int] | None = None,
         *,
         errors: bool = True,
+        flags: bool = True,
     ) -> ChipRows:
         """Read detector rows.
 
@@ -72,6 +73,8 @@ class ChipReader:
             First column and the column after the last, within the chip.
         errors : bool
             Without, ERR is not read and None.
+        flags : bool
+            Without, neither DQ nor masks are read, and both are None.
 
         Raises
         ------
@@ -79,15 +82,15 @@ class ChipReader:
             If a file is truncated, or a mask is not the one of the record.
         """
         chip, url = self._chip, self._exposure.url
-        ny, nx = chip.shape
+        ny = chip.shape[0]
         row0 = min(max(row0, 0), ny)
         row1 = min(max(row1, row0), ny)
         sci = self._array("SCI", chip.sci, row0, row1, columns)
         err = self._array("ERR", chip.err if errors else None, row0, row1, columns)
-        dq = self._array("DQ", chip.dq, row0, row1, columns)
+        dq = self._array("DQ", chip.dq if flags else None, row0, row1, columns)
         if sci is None:
             raise InputError(url, "the record has no SCI array", ext=f"SCI,{chip.extver}")
-        masked = _masked(chip, row0, row1)
+        masked = _masked(chip, row0, row1) if flags else None
         if masked is not None and columns is not None:
             masked = masked[:, columns[0] : columns[1]]
         return ChipRows(
@@ -111,8 +114,8 @@ class ChipReader:
         bad = np.zeros(chip.shape, np.bool_)
         for row0 in range(0, chip.shape[0], _BAND):
             row1 = min(row0 + _BAND, chip.shape[0])
-            dq = None if good_bits is None else self._array("DQ", chip.dq, row0, row1, None)
-            if dq is not None:
+            dq = self._array("DQ", chip.dq, row0, row1, None)
+            if dq is not None and good_bits is not None:
                 flags = _flags(dq, self._exposure.url, f"DQ,{chip.extver}")
                 np.not_equal(flags & np.uint16(~good_bits & 0xFFFF), 0, out=bad[row0:row1])
             masked = _masked(chip, row0, row1)

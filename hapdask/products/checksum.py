@@ -44,6 +44,11 @@ def add_words(total: int, words: npt.NDArray[np.generic] | bytes) -> int:
     return _fold(total + int(array.sum(dtype=np.uint64)))
 
 
+def add_total(total: int, words: int) -> int:
+    """Add to a checksum the plain sum of some words."""
+    return _fold(total + int(words))
+
+
 def add_rows(total: int, rows: npt.NDArray[np.generic], start: int, stride: int) -> int:
     """Add rows of pixels of any size, which need not begin at whole words, to a checksum.
 

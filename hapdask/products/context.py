@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hapdask.drizzling.palette import Input, Palette, input_code
 from hapdask.errors import StoreError
+from hapdask.kernels.exporting import find_rows, spread_words
 
 Keys = npt.NDArray[np.uint64]
 
@@ -67,21 +68,24 @@ class ContextBits:
         StoreError
             If a key is not in the palette, or a chip is none of the product's.
         """
-        distinct, which = np.unique(keys, return_inverse=True)
-        rows = self._rows(distinct, palette)
-        words = np.zeros((self.planes, distinct.size), dtype=np.uint32)
-        for start in range(0, distinct.size, _SLAB):
-            part = slice(start, start + _SLAB)
-            words[:, part] = self._words(rows[part], palette)
-        return words.view(np.int32)[:, which.reshape(keys.shape)]
+        known = palette.sorted_keys
+        rows, used = np.empty(keys.shape, np.int32), np.zeros(known.size + 1, bool)
+        if find_rows(np.ascontiguousarray(keys), known, rows, used):
+            self._rows(np.unique(keys), palette)  # says which key it was
+        words = np.zeros((self.planes, known.size + 1), dtype=np.uint32)
+        some = np.flatnonzero(used[:-1])
+        for start in range(0, some.size, _SLAB):
+            part = some[start : start + _SLAB]
+            words[:, part] = self._words(part, palette)
+        planes = np.empty((self.planes, *keys.shape), np.uint32)
+        spread_words(rows, words, planes)
+        return planes.view(np.int32)
 
     def _words(self, rows: npt.NDArray[np.intp], palette: Palette) -> npt.NDArray[np.uint32]:
-        """Words of the sets in some rows of a palette; row -1 is no chip."""
+        """Words of the sets in some rows of a palette."""
         n = len(palette.inputs)
-        held = np.zeros((rows.size, n), bool)
-        some = rows >= 0
-        unpacked = np.unpackbits(palette.bits[rows[some]], axis=1, bitorder="little")
-        held[some] = unpacked[:, :n]
+        unpacked = np.unpackbits(palette.bits[rows], axis=1, bitorder="little")
+        held = unpacked[:, :n].astype(bool)
         used = np.flatnonzero(held.any(axis=0))
         bits = np.zeros((rows.size, _BITS * self.planes), bool)
         bits[:, [self._bit_of(palette.inputs[k]) for k in used]] = held[:, used]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hapdask.kernels.exporting import add_weights
 from hapdask.products.outline import outline_polygons
 from hapdask.sky.footprint import Footprint
 from hapdask.sky.frame import Frame
@@ -51,14 +52,16 @@ class Coverage:
     ----------
     frame : Frame
         Of the product.
+    figures : bool
+        Whether depth and exposure time are looked at; the outline needs the weight alone.
     """
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, frame: Frame, *, figures: bool = True) -> None:
+        self._frame, self._figures = frame, figures
         self._step = max(1, math.ceil(max(frame.shape) / _MAP_SIDE))
         self._map = np.zeros([-(-n // self._step) for n in frame.shape], dtype=bool)
         self._pixels = 0
-        self._weight = 0.0
+        self._weights: list[float] = []  # of each block: their order must not count
         self._histogram = np.zeros(1 << _BITS, dtype=np.int64)
         self._depth: Counter[float] = Counter()
         self._exptime: Counter[float] = Counter()
@@ -87,24 +90,29 @@ class Coverage:
         depth_of : callable, optional
             Gives the numbers of chips of an array of distinct values of ``depth``.
         """
-        valid = wht > 0
-        weights = np.ascontiguousarray(wht[valid])
-        if not weights.size:
+        wht = np.ascontiguousarray(wht)
+        pixels, weight = add_weights(
+            wht,
+            wht.view(np.uint32),
+            y0,
+            x0,
+            self._step,
+            self._map,
+            self._histogram,
+            31 - _BITS,
+        )
+        if not pixels:
             return
-        self._pixels += weights.size
-        self._weight += float(weights.sum(dtype=np.float64))
-        bins = weights.view(np.uint32) >> np.uint32(31 - _BITS)
-        self._histogram += np.bincount(bins, minlength=1 << _BITS)
+        self._pixels += pixels
+        self._weights.append(weight)
         for counter, plane, convert in (
             (self._depth, depth, depth_of),
             (self._exptime, exptime, None),
         ):
-            if plane is not None:
-                values, counts = _distinct(plane[valid])
+            if plane is not None and self._figures:
+                values, counts = _distinct(plane[wht > 0])
                 numbers = values if convert is None else convert(values)
                 _count(counter, numbers, counts)
-        rows, columns = slice_cells(y0, x0, valid.shape, self._step)
-        self._map[rows, columns] |= reduce_blocks(np.logical_or, valid, y0, x0, self._step)
 
     def statistics(self, full_pixels: int) -> Statistics:
         """Give the figures.
@@ -128,7 +136,7 @@ class Coverage:
             medexpt=medexpt,
             meannexp=meannexp,
             mednexp=mednexp,
-            meanwht=_rounded(self._weight / self._pixels) if self._pixels else None,
+            meanwht=_rounded(math.fsum(self._weights) / self._pixels) if self._pixels else None,
             medwht=self._median_weight() if self._pixels else None,
         )
 

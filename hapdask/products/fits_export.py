@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -120,14 +121,19 @@ def write_fits(
     frame = frame_of(dataset) if frame is None else frame
     wanted = _planes(dataset, planes, path)
     ctx = _wants_context(dataset, header_source, context)
-    read = dataset[_variables(dataset, wanted, ctx, path)]
+    read = dataset[_variables(dataset, wanted, ctx, header_source, path)]
     _check_shape(read, frame, path)
     bits = ContextBits(header_source.chips, str(path))
     sheets = lay_out(path, header_source, frame, wanted, bits.planes * ctx, separate=separate)
     outdated = _outdated(path, sheets, overwrite) if separate else []
     with ExitStack() as stack:
         files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
-        coverage = _stream(read, frame, bits, sheets, files, memory, threads)
+        coverage = Coverage(frame, figures=header_source.level is not None)
+        beside = _Palettes(read["ctx"].attrs["palette"], frame) if "ctx" in read else None
+        walk = partial(blocks_of, read, memory, threads=threads, ordered=False)
+        for block, palette in _with_palettes(walk, beside):
+            _write(sheets, files, block, bits, palette)
+            _add(coverage, block, bits, palette)
         statistics = coverage.statistics(prod(header_source.full_shape or frame.shape))
         s_region = coverage.s_region()
         for sheet, file in zip(sheets, files, strict=True):
@@ -146,24 +152,12 @@ def _outdated(path: Path, sheets: Sequence[Sheet], overwrite: bool) -> list[Path
     return found
 
 
-def _stream(
-    dataset: xr.Dataset,
-    frame: Frame,
-    bits: ContextBits,
-    sheets: Sequence[Sheet],
-    files: Sequence[FitsFile],
-    memory: int,
-    threads: int | None,
-) -> Coverage:
-    """Write all blocks into the files, and add up their figures."""
-    coverage = Coverage(frame)
-    palettes = _Palettes(dataset["ctx"].attrs["palette"], frame) if "ctx" in dataset else None
-    beside = None if palettes is None else palettes.beside
-    for block in blocks_of(dataset, memory, beside, threads=threads, ordered=False):
-        palette = None if palettes is None else palettes.of(block)
-        _write(sheets, files, block, bits, palette)
-        _add(coverage, block, bits, palette)
-    return coverage
+def _with_palettes(
+    walk: Callable[..., Iterator[Block]], palettes: _Palettes | None
+) -> Iterator[tuple[Block, Palette | None]]:
+    """Compute blocks, each together with the palette of its tiles."""
+    for block in walk(None if palettes is None else palettes.beside):
+        yield block, None if palettes is None else palettes.of(block)
 
 
 @dataclass
@@ -213,7 +207,9 @@ def _has_palette(dataset: xr.Dataset) -> bool:
     return "ctx" in dataset and "palette" in dataset["ctx"].attrs
 
 
-def _variables(dataset: xr.Dataset, planes: Sequence[str], ctx: bool, path: Path) -> list[str]:
+def _variables(
+    dataset: xr.Dataset, planes: Sequence[str], ctx: bool, source: HeaderSource, path: Path
+) -> list[str]:
     """Give the variables to read: what is written, and what figures are made of."""
     needed = [*planes, "wht", *["ctx"] * ctx]
     missing = [name for name in needed if name not in dataset]
@@ -224,7 +220,7 @@ def _variables(dataset: xr.Dataset, planes: Sequence[str], ctx: bool, path: Path
     if ctx and not _has_palette(dataset):
         raise StoreError(f"{path}: CTX asked for, but ctx has no palette (store the mosaic first)")
     depth = "ctx" if _has_palette(dataset) else "nexp"
-    wanted = [*needed, depth, "exptime"]
+    wanted = needed if source.level is None else [*needed, depth, "exptime"]
     return [name for name in dict.fromkeys(wanted) if name in dataset]
 
 

@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.errors import StoreError
-from hapdask.products.checksum import add_rows, checksummed
+from hapdask.kernels.exporting import swap_words
+from hapdask.products.checksum import add_rows, add_total, checksummed
 from hapdask.products.fits_cards import BLOCK, Card
 from hapdask.products.folder_lock import alone_in, lock, remove_abandoned, sync_folder
 from hapdask.products.objects import storage_errors
@@ -30,6 +31,9 @@ from hapdask.products.side_file import refuse_existing
 
 log = logging.getLogger(__name__)
 
+#: Bytes of pixels that are turned round and written at a time.
+_STRIP = 1 << 19
+_WORD = np.dtype(np.uint32)
 _BITPIX = {
     np.dtype(">f4"): -32,
     np.dtype(">i4"): 32,
@@ -181,19 +185,28 @@ class FitsFile:
             Which plane of a cube.
         """
         image = self._images[name]
-        data = np.ascontiguousarray(block, dtype=image.dtype)
         ny, nx = image.shape[-2:]
-        stride = nx * data.itemsize
-        start = (plane * ny + y0) * stride + x0 * data.itemsize
+        itemsize = image.dtype.itemsize
+        stride = nx * itemsize
+        rows = max(1, _STRIP // max(1, block.shape[1] * itemsize))
+        for top in range(0, block.shape[0], rows):
+            start = (plane * ny + y0 + top) * stride + x0 * itemsize
+            self._write_strip(name, block[top : top + rows], start, stride)
+
+    def _write_strip(
+        self, name: str, block: npt.NDArray[np.generic], start: int, stride: int
+    ) -> None:
+        """Write a few rows, the first at a byte of the data unit; they stay in the cache."""
+        image = self._images[name]
+        data, self._sums[name] = _as_stored(block, image.dtype, start, stride, self._sums[name])
         at = self._header_at[name] + image.room * BLOCK + start
         with storage_errors(str(self._path)):
-            if data.shape[1] == nx:
+            if data.shape[1] * data.itemsize == stride:
                 _write_at(self._fd, data, at)
             else:
                 for row in data:
                     _write_at(self._fd, row, at)
                     at += stride
-        self._sums[name] = add_rows(self._sums[name], data, start, stride)
 
     def finish(self, primary: Sequence[Card], headers: Mapping[str, Sequence[Card]]) -> None:
         """Write the headers with their checksums, and sync; the file does not appear yet.
@@ -298,6 +311,18 @@ def primary_structure() -> list[Card]:
         Card("NAXIS", 0, "no data here"),
         Card("EXTEND", True, "the data are in extensions"),
     ]
+
+
+def _as_stored(
+    block: npt.NDArray[np.generic], dtype: np.dtype[Any], start: int, stride: int, total: int
+) -> tuple[npt.NDArray[np.generic], int]:
+    """Give pixels as they stand in the file, and the checksum with them."""
+    if dtype.itemsize == _WORD.itemsize and np.little_endian:
+        words = np.ascontiguousarray(block, dtype.newbyteorder("=")).view(_WORD)
+        swapped = np.empty_like(words)
+        return swapped, add_total(total, swap_words(words, swapped))
+    stored = np.ascontiguousarray(block, dtype)
+    return stored, add_rows(total, stored, start, stride)
 
 
 def _padded(nbytes: int) -> int:

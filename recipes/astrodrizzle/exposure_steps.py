@@ -130,13 +130,15 @@ def on_frame(array: Any, frame: Frame, name: str, unit: str) -> xr.DataArray:
 
     from hapdask.products.index import attach_frame
 
-    return attach_frame(xr.DataArray(array, dims=("y", "x"), name=name, attrs={"units": unit}), frame)
+    return attach_frame(
+        xr.DataArray(array, dims=("y", "x"), name=name, attrs={"units": unit}), frame
+    )
 
 
 def _lazily(function: Callable[..., np.ndarray], chip: ChipRecord, *arguments: Any) -> Any:
     """Make a lazy bool array of a chip of a function of it."""
     import dask.array as da
-    from dask import delayed
+    from dask.delayed import delayed
 
     return da.from_delayed(delayed(function)(chip, *arguments), chip.shape, np.bool_)
 

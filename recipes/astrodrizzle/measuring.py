@@ -29,6 +29,9 @@ from hapdask.recipes.reporting import LeftOut, Listener, Step, timed
 STATIC_MASK, SUBTRACT_SKY = "Static Mask", "Subtract Sky"
 SEPARATE_DRIZZLE, REJECT = "Separate Drizzle", "Driz_CR"
 
+_NOTHING = "no usable pixel: every one is flagged or masked"
+_ACCEPT = "accept flags with driz_sep_bits and final_bits"
+
 Records = tuple[ExposureRecord, ...]
 
 
@@ -87,14 +90,18 @@ def measure(
     records = attached.exposures
     if p.static.static:
         with timed(seconds, STATIC_MASK):
-            progress(Step("static masks", 0, len(records), "exposures"))
+            count = len(records)
+            progress(Step("static masks", 0, count, "exposures"))
             records, lost = _with_static_masks(records, p, where, planned.output, threads)
             left_out += lost
+            progress(Step("static masks", count, count, "exposures"))
     with timed(seconds, SUBTRACT_SKY):
-        progress(Step("sky levels", 0, len(records), "exposures"))
+        count = len(records)
+        progress(Step("sky levels", 0, count, "exposures"))
         solution = find_sky(records, p, threads)
         records = solution.apply(records)
         left_out += [LeftOut.of(error) for error in solution.failures]
+        progress(Step("sky levels", count, count, "exposures"))
     members: tuple[StackMember, ...] = ()
     if p.median.median and records:
         with timed(seconds, SEPARATE_DRIZZLE):
@@ -103,7 +110,9 @@ def measure(
     return Measured(records, members, solution, tuple(left_out))
 
 
-def find_sky(records: Sequence[ExposureRecord], p: AstroDrizzleParameters, threads: int) -> SkySolution:
+def find_sky(
+    records: Sequence[ExposureRecord], p: AstroDrizzleParameters, threads: int
+) -> SkySolution:
     """Find or take the sky levels that the parameters ask for."""
     sky, scaling = p.sky, p.general.flux_scaling
     if sky.skyfile or sky.skyuser.startswith("@"):
@@ -143,14 +152,13 @@ def _members(
 
     def attempt(record: ExposureRecord) -> StackMember | InputError:
         try:
-            return stack_member(record, planned.median_frame, parameters)
+            member = stack_member(record, planned.median_frame, parameters)
         except InputError as error:
             return error
+        return member if member.mean_weight else InputError(record.url, _NOTHING, remedy=_ACCEPT)
 
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(attempt, records))
     good = [(r, m) for r, m in zip(records, found, strict=True) if isinstance(m, StackMember)]
     lost = [LeftOut.of(error) for error in found if isinstance(error, InputError)]
     return tuple(r for r, _ in good), tuple(m for _, m in good), lost
-
-

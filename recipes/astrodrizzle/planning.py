@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, load_astrodrizzle
@@ -18,7 +17,7 @@ from hapdask.drizzling.weighting import needs_error
 from hapdask.errors import ParameterError
 from hapdask.observe.adjusting.adjust import adjust
 from hapdask.observe.adjusting.naming import run_name
-from hapdask.observe.adjusting.together import check_together
+from hapdask.observe.adjusting.together import check_together, refuse_mixture
 from hapdask.observe.exposure import Exposures, open_exposures
 from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
@@ -28,9 +27,10 @@ from hapdask.recipes.mosaic import frame_of_place
 from hapdask.recipes.reporting import LeftOut, rejected
 from hapdask.sky.cells import SkyCell
 from hapdask.sky.frame import Frame
+from hapdask.sky.wcs_cards import HeaderLike
 
 Files = str | os.PathLike[str]
-Place = Frame | SkyCell | str | Mapping[str, Any]
+Place = Frame | SkyCell | str | HeaderLike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,9 @@ class Planned:
         return self.resolved.parameters
 
 
-def plan_run(given: Files | Iterable[Files] | Iterable[ExposureRecord], request: Request) -> Planned:
+def plan_run(
+    given: Files | Iterable[Files] | Iterable[ExposureRecord], request: Request
+) -> Planned:
     """Plan a run.
 
     Parameters
@@ -106,7 +108,7 @@ def plan_run(given: Files | Iterable[Files] | Iterable[ExposureRecord], request:
     """
     opened = _opened(given)
     left_out = tuple(rejected(opened))
-    notes = check_together(opened)
+    refuse_mixture(opened)
     first = opened[0]
     resolved = load_astrodrizzle(
         first.instrument,
@@ -137,7 +139,7 @@ def plan_run(given: Files | Iterable[Files] | Iterable[ExposureRecord], request:
         else frame_of_place(request.frame),
         output=request.output or run_name(opened.inputs, opened),
         suffix=product_suffix(exposures),
-        notes=notes,
+        notes=check_together(records),  # as they lie once a track has moved them
         left_out=left_out,
     )
 
@@ -148,11 +150,12 @@ def _opened(given: Files | Iterable[Files] | Iterable[ExposureRecord]) -> Exposu
         return given
     items = [given] if isinstance(given, str | os.PathLike) else list(given)
     records = [item for item in items if isinstance(item, ExposureRecord)]
-    if len(records) == len(items):
-        return Exposures(records, ((e.url, e.verdict) for e in records))
-    if records:
+    files = [item for item in items if not isinstance(item, ExposureRecord)]
+    if records and files:
         raise ParameterError("give files, or exposures that are open, not both")
-    return open_exposures(items, select=False)
+    if files:
+        return open_exposures(files, select=False)
+    return Exposures(records, ((e.url, e.verdict) for e in records))
 
 
 def _in_one_system(

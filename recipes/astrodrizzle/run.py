@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,19 +20,19 @@ from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, for_exposures
 from hapdask.drizzling import steps
 from hapdask.drizzling.cosmic_rays import Stack
-from hapdask.drizzling.plan import EVERY_FILTER, TILE, Layer, Plan, make_plan
-from hapdask.drizzling.rejecting import reject_cosmic_rays
+from hapdask.drizzling.plan import Plan
 from hapdask.drizzling.sky_levels.solution import SkySolution
 from hapdask.drizzling.step_graphs import StepGraphs
 from hapdask.errors import ParameterError, PlanError
 from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
-from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps
+from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps, on_frame
+from hapdask.recipes.astrodrizzle.final import final_mosaic, plan_final
+from hapdask.recipes.astrodrizzle.finding import find_all
 from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, measure
 from hapdask.recipes.astrodrizzle.planning import Files, Place, Planned, Request, plan_run
-from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, key_of_rejected
-from hapdask.recipes.mosaic import dataset_of
-from hapdask.recipes.reporting import LeftOut, Listener, Step, silence, timed
+from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured
+from hapdask.recipes.reporting import LeftOut, Listener, silence, timed
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame
 
@@ -160,7 +161,7 @@ class AstroDrizzleRun:
         self.threads = threads or len(os.sched_getaffinity(0))
         self.seconds: dict[str, float] = {}
         self._temporary = TemporaryDirectory(prefix="hapdask-") if where is None else None
-        self.where = Path(self._temporary.name if where is None else where)
+        self.where = Path(self._temporary.name if self._temporary else where or "")
         self._masked: Records | None = None
         self._lost: tuple[LeftOut, ...] = ()
 
@@ -260,8 +261,6 @@ class AstroDrizzleRun:
         ParameterError
             If the run makes none.
         """
-        from hapdask.recipes.astrodrizzle.exposure_steps import on_frame
-
         self.require("median")
         unit = "electron / s"
         return on_frame(self.graphs.median(), self.median_frame, "median", unit)
@@ -290,7 +289,9 @@ class AstroDrizzleRun:
         """
         if self._masked is None and self.parameters.cosmic_rays.driz_cr:
             with timed(self.seconds, REJECT):
-                self._masked = self._reject()
+                found = find_all(self)
+            self._masked = found.exposures
+            self.lose(LeftOut.of(error) for error in found.failures)
         return self
 
     def again(self, **parameters: object) -> AstroDrizzleRun:
@@ -311,17 +312,8 @@ class AstroDrizzleRun:
         )
         planned = plan_run(self.planned.opened, request)
         self._check_unchanged(planned.parameters)
-        other = AstroDrizzleRun(
-            planned,
-            where=self.where,
-            threads=self.threads,
-            client=self.client,
-            progress=self.progress,
-        )
-        other._temporary = self._temporary
-        if "measured" in self.__dict__:
-            other.__dict__["measured"] = self.measured
-        other._masked, other._lost = self._masked, self._lost
+        other = copy(self)  # shares what is measured, and the temporary folder
+        other.planned, other.seconds = planned, {}
         return other
 
     def write(self, out: str | Path, **options: Any) -> Written:
@@ -329,6 +321,10 @@ class AstroDrizzleRun:
         from hapdask.recipes.astrodrizzle.writing import write_run
 
         return write_run(self, out, **options)
+
+    def lose(self, failures: Iterable[LeftOut]) -> None:
+        """Note inputs that were left out of what is written."""
+        self._lost += tuple(failures)
 
     def require(self, step: str) -> None:
         """Raise a ParameterError where a step is not on, and say why."""
@@ -348,11 +344,6 @@ class AstroDrizzleRun:
             len(measured.exposures),
         )
 
-    @property
-    def plan(self) -> Plan:
-        """Plan of the product's tiles, from headers alone."""
-        return self._plan(self.exposures, ALL)
-
     @cached_property
     def graphs(self) -> StepGraphs:
         """Graphs of the steps before the final one."""
@@ -369,56 +360,32 @@ class AstroDrizzleRun:
         variables : sequence of str
             See `hapdask.schema`.
         """
-        from hapdask.products.finishing import finish_mosaic
-        from hapdask.products.told import run_attributes
-
-        plan = self._plan(exposures, variables)
+        plan = self.plan_of(exposures, variables)
         waiting = self._masked is None and self.parameters.cosmic_rays.driz_cr
-        dataset = dataset_of(plan, self.graphs.rejected(plan) if waiting else None)
-        used = {e.name for e in plan.exposures}
-        records = {e.name: e for e in self.exposures if e.name in used}
-        told = run_attributes(self.resolved, self.planned.notes)
-        dataset = dataset.assign_attrs(told | {"records": records})
-        return finish_mosaic(dataset, tuple(records.values()), self.parameters)
+        return final_mosaic(
+            plan,
+            [e for e in self.exposures if e.name in {each.name for each in plan.exposures}],
+            self.resolved,
+            self.planned.notes,
+            self.graphs.rejected(plan) if waiting else None,
+        )
 
-    def _plan(self, exposures: Sequence[ExposureRecord], variables: Sequence[str]) -> Plan:
+    @property
+    def plan(self) -> Plan:
+        """Plan of the product, as known so far."""
+        return self.plan_of(self.exposures)
+
+    def plan_of(self, exposures: Sequence[ExposureRecord], variables: Sequence[str] = ALL) -> Plan:
+        """Plan the mosaic of some of the exposures.
+
+        Raises
+        ------
+        PlanError
+            If none of them reaches the frame.
+        """
         masked = {e.name: e for e in self._masked or ()}
         records = [masked.get(e.name, e) for e in exposures]
-        filters = {e.filter for e in records}
-        layer = replace(Layer.of(records[0], "custom"))
-        if len(filters) > 1:
-            layer = replace(layer, filter=EVERY_FILTER)
-        plan = make_plan(
-            records,
-            self.frame,
-            layer,
-            steps.final_parameters(self.parameters),
-            tile=TILE,
-            variables=variables,
-        )
-        if not plan.tiles:
-            raise PlanError("no exposure reaches the frame of the product: check final_* or frame")
-        return plan
-
-    def _reject(self) -> Records:
-        self.require("median")
-        recall, stack = Recall(self.where), self.stack
-        key = key_of_rejected(stack, self.median_frame)
-        known = recall.rejected(key, stack.exposures)
-        if known is not None:
-            return known
-        result = reject_cosmic_rays(
-            stack,
-            self.median_frame,
-            self.where / "masks" / key,
-            client=self.client,
-            threads=self.threads,
-            progress=lambda done: self.progress(Step("cosmic rays", done, 0, "tiles")),
-        )
-        self._lost = tuple(LeftOut.of(error) for error in result.failures)
-        if not result.failures:
-            recall.keep_rejected(key, result.exposures)
-        return result.exposures
+        return plan_final(records, self.frame, self.parameters, variables)
 
     def _check_unchanged(self, p: AstroDrizzleParameters) -> None:
         before = self.planned.parameters

@@ -142,4 +142,4 @@ def test_deep_stacks_get_small_tiles(stack, frame):
     copies = tuple(replace(e, name=f"{e.name}{k}") for k in range(25) for e in stack.exposures)
     deep = replace(stack, exposures=copies, members=stack.members * 25, images=len(copies))
     sides = {max(t.tile.shape) for t in tile_tests(deep, frame)}
-    assert max(sides) <= 256
+    assert max(sides) <= 512

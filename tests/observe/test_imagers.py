@@ -237,12 +237,18 @@ def test_imsets_of_stis_are_exposures_of_their_own(tmp_path):
         for extver, seconds in ((1, 100.0), (2, 0.0), (3, 300.0)):
             header = hdus["SCI", extver].header
             header.update(EXPTIME=seconds, EXPSTART=54000.0 + extver, EXPEND=54000.1 + extver)
+            header["DATE-OBS"] = f"2006-09-2{extver}"
 
     path = make_synthetic(tmp_path, "ccd", imsets=3, change=times)
     exposures = open_exposures(path)
     assert [e.name for e in exposures] == ["xccd01aaq-1", "xccd01aaq-3"]
     assert [e.exptime for e in exposures] == [100.0, 300.0]
     assert [e.expstart for e in exposures] == [54001.0, 54003.0]
+    quoted = [dict(e.keywords) for e in exposures]  # as in files of their own
+    assert [(q["EXPTIME"], q["DATE-OBS"]) for q in quoted] == [
+        (100.0, "2006-09-21"),
+        (300.0, "2006-09-23"),
+    ]
     assert [c.extver for e in exposures for c in e.chips] == [1, 3]
     assert [c.dark for e in exposures for c in e.chips] == pytest.approx([0.9, 2.7])
     assert len({e.digest for e in exposures}) == 2

@@ -130,6 +130,7 @@ def _make(
     strict: bool,
     as_json: bool,
 ) -> None:
+    from hapdask.cli.astrodrizzle.reading import kept_by
     from hapdask.cli.astrodrizzle.view import made_document, show_made, warnings_of
     from hapdask.cli.cluster import workers_for
     from hapdask.cli.progress import ProgressView
@@ -141,7 +142,7 @@ def _make(
         run.client, run.progress = client, progress
         if strict and run.measured.left_out:
             raise run.measured.left_out[0].error()
-        written = run.write(out, **wanted)
+        written = run.write(out, **{**wanted, "keep": kept_by(run, wanted["keep"])})
     if as_json:
         show_json(made_document(run, written))
     else:

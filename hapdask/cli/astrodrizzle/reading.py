@@ -16,6 +16,7 @@ from hapdask.config.preset_tables import nearest
 from hapdask.errors import ParameterError
 
 if TYPE_CHECKING:
+    from hapdask.recipes.astrodrizzle.run import AstroDrizzleRun
     from hapdask.sky.cells import SkyCell
     from hapdask.sky.frame import Frame
 
@@ -63,7 +64,7 @@ def read_grid(grid: Grid) -> Frame | SkyCell | None:
 
 
 def read_keep(words: Sequence[str]) -> tuple[str, ...]:
-    """Read ``--keep``.
+    """Read ``--keep``; ``all`` stays as it is, for what is made is not known yet.
 
     Raises
     ------
@@ -72,13 +73,23 @@ def read_keep(words: Sequence[str]) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> read_keep(["blot,Median", "blot"]), read_keep(["all"]) == KINDS
-    (('median', 'blot'), True)
+    >>> read_keep(["blot,Median", "blot"]), read_keep(["all"])
+    (('median', 'blot'), ('all',))
     """
     asked = {part.strip().lower() for word in words for part in word.split(",") if part.strip()}
-    for kind in sorted(asked - {_ALL, *KINDS}):
+    for kind in sorted(asked - {*KINDS, _ALL}):
         raise ParameterError(f"--keep {kind}: no such files{nearest(kind, (*KINDS, _ALL))}")
-    return tuple(kind for kind in KINDS if kind in asked or _ALL in asked)
+    return (_ALL,) if _ALL in asked else tuple(kind for kind in KINDS if kind in asked)
+
+
+def kept_by(run: AstroDrizzleRun, keep: Sequence[str]) -> tuple[str, ...]:
+    """Say which files of steps a run keeps: of ``all``, those of the steps that are on."""
+    from hapdask.recipes.astrodrizzle.writing import KEPT
+
+    if _ALL not in keep:
+        return tuple(keep)
+    values = run.parameters.values()
+    return tuple(kind for kind, step in KEPT.items() if values[step])
 
 
 def read_formats(products: Products) -> tuple[str, ...]:

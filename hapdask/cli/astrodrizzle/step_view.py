@@ -38,17 +38,18 @@ class StepLine:
 def step_lines(
     resolved: ResolvedAstroDrizzle, seconds: Mapping[str, float] | None = None
 ) -> tuple[StepLine, ...]:
-    """List the steps of a run, those of `seconds` done."""
-    values, origin = resolved.parameters.values(), resolved.origin
-    return tuple(
+    """List the steps of a run, and what else took time."""
+    values, origin, taken = resolved.parameters.values(), resolved.origin, dict(seconds or {})
+    lines = tuple(
         StepLine(
             name,
             bool(values[switch]),
             "" if values[switch] else f"{switch} = False, {origin[switch].removeprefix('off: ')}",
-            (seconds or {}).get(name),
+            taken.pop(name, None),
         )
         for name, switch in _SWITCHES.items()
     )
+    return lines + tuple(StepLine(name, True, "", value) for name, value in taken.items())
 
 
 def show_steps(lines: Sequence[StepLine], *, done: bool) -> None:

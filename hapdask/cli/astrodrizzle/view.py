@@ -90,7 +90,7 @@ def made_document(run: AstroDrizzleRun, written: Written) -> dict[str, Any]:
 
 def warnings_of(run: AstroDrizzleRun) -> tuple[LeftOut, ...]:
     """Give what is used but should be looked at, and notes on the whole."""
-    verdicts = run.planned.exposures.verdicts
+    verdicts = run.planned.exposures.with_records(run.exposures).verdicts
     found = [
         LeftOut(url, verdict.reason) for url, verdict in verdicts if verdict.status == "warning"
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.kernels import mapping
-from hapdask.observe.distortion import Distortion, plane_of_sky
+from hapdask.observe.distortion import plane_of_sky
 from hapdask.observe.parts import ChipRecord
 
 Floats = NDArray[np.float64]
@@ -21,43 +21,60 @@ _AROUND = 4.0
 _ITERATIONS, _CONVERGED = 60, 1e-6
 
 
-def overlap_spans(chip: ChipRecord, other: ChipRecord) -> NDArray[np.int64]:
-    """Find the pixels of a chip whose centres lie on another chip.
+class ChipArea:
+    """A chip, ready to be asked for its pixels on other chips.
 
     Parameters
     ----------
-    chip, other : ChipRecord
-        Less than 90 degrees apart.  Where only a window of a chip may be used, it alone counts.
-
-    Returns
-    -------
-    ndarray of int64, shape (n, 3)
-        Rows of (y, first x, x after the last), see `hapdask.kernels.image_statistics`.
+    chip : ChipRecord
+        Where only a window of it may be used, it alone counts.
     """
-    mine, theirs = (focal_outline(chip.distortion, c) for c in (chip, other))
-    if not np.isfinite(theirs).all():
-        return np.empty((0, 3), np.int64)
-    polygon = clip_polygon(theirs, _enlarged_hull(mine))
-    if len(polygon) < 3:
-        return np.empty((0, 3), np.int64)
-    return fill(undistorted_to_pixel(chip.distortion, polygon), chip)
+
+    def __init__(self, chip: ChipRecord) -> None:
+        self._chip, self._chain = chip, chip.distortion.chain()
+        self._to_pixels = np.linalg.inv(np.radians(np.reshape(chip.distortion.cd, (2, 2))))
+        self._hull = _enlarged_hull(self._undistorted(outline(chip)))
+
+    def spans(self, border: Floats) -> NDArray[np.int64]:
+        """Find the pixels whose centres lie on another chip.
+
+        Parameters
+        ----------
+        border : ndarray of float64, shape (n, 2)
+            The other chip's `outline`, less than 90 degrees away.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, 3)
+            Rows of (y, first x, x after the last), see `hapdask.kernels.image_statistics`.
+        """
+        theirs = self._undistorted(border)
+        if not np.isfinite(theirs).all():
+            return np.empty((0, 3), np.int64)
+        polygon = clip_polygon(theirs, self._hull)
+        if len(polygon) < 3:
+            return np.empty((0, 3), np.int64)
+        return fill(undistorted_to_pixel(self._chain, polygon), self._chip)
+
+    def _undistorted(self, sky: Floats) -> Floats:
+        """Sky positions in undistorted pixels of the chip, 0-based, shape (n, 2)."""
+        own = self._chip.distortion
+        plane = np.stack(plane_of_sky(sky[:, 0], sky[:, 1], own.crval), axis=1)
+        pixels: Floats = plane @ self._to_pixels.T + np.array(own.crpix) - 1.0
+        return pixels
 
 
-def focal_outline(onto: Distortion, chip: ChipRecord) -> Floats:
-    """Outline of a chip in undistorted pixels of another, 0-based, shape (n, 2)."""
-    xi, eta = plane_of_sky(*chip.border(), onto.crval)
-    inverse = np.linalg.inv(np.radians(np.reshape(onto.cd, (2, 2))))
-    focal: Floats = np.stack([xi, eta], axis=1) @ inverse.T + np.array(onto.crpix) - 1.0
-    return focal
+def outline(chip: ChipRecord) -> Floats:
+    """Outline of what may be used of a chip, ra and dec in degrees, shape (n, 2)."""
+    return np.stack(chip.border(), axis=1)
 
 
-def undistorted_to_pixel(distortion: Distortion, focal: Floats) -> Floats:
+def undistorted_to_pixel(chain: mapping.Chain, focal: Floats) -> Floats:
     """Detector positions of undistorted pixels, shape (n, 2): the inverse of the exact map.
 
     For positions on or near the chip.  Each step takes away what is missing, the distortion being
     a few per cent of a pixel per pixel.
     """
-    chain = distortion.chain()
     target_x, target_y = np.ascontiguousarray(focal[:, 0]), np.ascontiguousarray(focal[:, 1])
     x, y = target_x.copy(), target_y.copy()
     got_x, got_y = np.empty_like(x), np.empty_like(y)

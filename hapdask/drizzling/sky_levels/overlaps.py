@@ -7,7 +7,7 @@ the part that each chip of each partner covers.  A task holds one chip; chips go
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hapdask.config.sky import SkyParameters
 from hapdask.drizzling.sky_levels.coverage import Coverage
-from hapdask.drizzling.sky_levels.geometry import overlap_spans
+from hapdask.drizzling.sky_levels.geometry import ChipArea, outline
 from hapdask.drizzling.sky_levels.measuring import (
     Level,
     brightness_factor,
@@ -87,10 +87,15 @@ def measure_all(
     for first, second in pairs:
         partners[first].append(second)
         partners[second].append(first)
+    outlines = {
+        (k, chip.extver): outline(chip)
+        for k, others in partners.items()
+        for chip in (exposures[k].chips if others else ())
+    }
 
     def measure(work: tuple[int, ChipRecord]) -> dict[Partner | None, Level] | InputError:
         k, chip = work
-        others = [(j, c) for j in sorted(partners[k]) for c in exposures[j].chips]
+        others = {p: outlines[p] for p in sorted(outlines) if p[0] in partners[k]}
         if not (others or whole_chips):
             return {}
         factor = brightness_factor(exposures[k], chip, flux_scaling=flux_scaling)
@@ -99,18 +104,27 @@ def measure_all(
         except InputError as error:
             return error
         found: dict[Partner | None, Level] = {}
-        if whole_chips:
-            found[None] = measure_spans(sample, whole(chip.shape), parameters).scaled(factor)
-        for j, other in others:
-            spans = overlap_spans(chip, other)
-            if spans.size:
-                level = measure_spans(sample, spans, parameters)
-                found[j, other.extver] = level.scaled(factor)
+        for partner, spans in _parts(chip, whole_chips, others):
+            found[partner] = measure_spans(sample, spans, parameters).scaled(factor)
         return found
 
     works = [(k, chip) for k, exposure in enumerate(exposures) for chip in exposure.chips]
     with ThreadPoolExecutor(threads) as pool:
         return _sorted(works, pool.map(measure, works))
+
+
+def _parts(
+    chip: ChipRecord, all_of_it: bool, others: Mapping[Partner, NDArray[np.float64]]
+) -> Iterator[tuple[Partner | None, NDArray[np.int64]]]:
+    """Pixels of the whole chip, and of those parts that lie on other chips (by their outlines)."""
+    if all_of_it:
+        yield None, whole(chip.shape)
+    if not others:
+        return
+    area = ChipArea(chip)
+    for partner, border in others.items():
+        if (spans := area.spans(border)).size:
+            yield partner, spans
 
 
 def _sorted(

@@ -32,13 +32,9 @@ def check_together(exposures: Sequence[ExposureRecord]) -> tuple[str, ...]:
     Raises
     ------
     PlanError
-        If there is none; if they are of several detectors or units; if two have one name.
+        As `refuse_mixture`.
     """
-    if not exposures:
-        raise PlanError("no exposure is left: see the verdicts for why each was left out")
-    _refuse_several(exposures, _detector, "detectors")
-    _refuse_several(exposures, lambda e: e.unit, "units")
-    _refuse_repeated(exposures)
+    refuse_mixture(exposures)
     warnings = []
     filters = _groups(exposures, lambda e: e.filter)
     if len(filters) > 1:
@@ -57,6 +53,21 @@ def check_together(exposures: Sequence[ExposureRecord]) -> tuple[str, ...]:
     for warning in warnings:
         log.warning("%s", warning)
     return tuple(warnings)
+
+
+def refuse_mixture(exposures: Sequence[ExposureRecord]) -> None:
+    """Refuse exposures that no mosaic can be made of.
+
+    Raises
+    ------
+    PlanError
+        If there is none; if they are of several detectors or units; if two have one name.
+    """
+    if not exposures:
+        raise PlanError("no exposure is left: see the verdicts for why each was left out")
+    _refuse_several(exposures, _detector, "detectors")
+    _refuse_several(exposures, lambda e: e.unit, "units")
+    _refuse_repeated(exposures)
 
 
 def overlapping(exposures: Sequence[ExposureRecord]) -> tuple[tuple[ExposureRecord, ...], ...]:

@@ -42,7 +42,8 @@ def write_single(
     Parameters
     ----------
     single : Dataset
-        ``sci`` (electron / s) and ``wht`` on dims ``y``, ``x``, lazy or not.
+        ``sci`` (its attribute ``units``, else electron / s) and ``wht`` on dims ``y``, ``x``, lazy
+        or not.
     folder : path
         There already.
     exposure : ExposureRecord
@@ -61,8 +62,9 @@ def write_single(
         If a file is there already, or cannot be written.
     """
     written = []
-    for plane, unit in (("sci", _RATE), ("wht", "")):
+    for plane in ("sci", "wht"):
         path = names.single_path(folder, exposure.name, plane)
+        unit = _unit(single[plane]) if plane == "sci" else ""
         cards = frame_cards(frame, path.name, unit, plane, [exposure])
         written.append(
             write_image(path, single[plane], cards, _FLOAT, overwrite=overwrite, threads=threads)
@@ -82,7 +84,7 @@ def write_median(
 ) -> Path:
     """Write the median of a run (electron / s on dims ``y``, ``x``): ``<root>_med.fits``."""
     path = names.median_path(folder, root)
-    cards = frame_cards(frame, path.name, _RATE, "sci", exposures)
+    cards = frame_cards(frame, path.name, _unit(median), "sci", exposures)
     return write_image(path, median, cards, _FLOAT, overwrite=overwrite, threads=threads)
 
 
@@ -159,6 +161,10 @@ def write_static_mask(
     shape = (static.sizes["y"], static.sizes["x"])
     path = names.static_mask_path(folder, root, shape, extver)
     return _write_mask(path, static, exposure, extver, _SHORT, overwrite, threads)
+
+
+def _unit(image: xr.DataArray) -> str:
+    return str(image.attrs.get("units", _RATE))
 
 
 def _write_mask(
