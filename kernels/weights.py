@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -143,29 +144,51 @@ def _counting_errors(
 
 
 @kernel
-def windows_with_good(bad: NDArray[np.bool_], height: int, width: int) -> int:
-    """Count the windows that hold a good pixel, in every place where one touches the array.
+def covered_area(
+    bad: NDArray[np.bool_],
+    jacobian: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    reach: NDArray[np.float64],
+    points: int,
+) -> float:
+    """Detector pixels' worth of output pixels that the drop of any good pixel touches.
+
+    Output pixels are tried at points spread evenly over the detector: one is covered where the
+    centre of a good pixel lies close enough, along the output's axes and along the detector's.
 
     Parameters
     ----------
     bad : ndarray of bool, shape (ny, nx)
-    height, width : int
-        Of the window, at least 1.
+    jacobian, inverse : ndarray of float64, shape (2, 2)
+        Output pixels (x, y) by detector pixels (x, y), and the reverse.
+    reach : ndarray of float64, shape (4,)
+        Largest distance along the output's x and y, output pixels, and along the detector's x and
+        y, detector pixels.
+    points : int
+
+    Returns
+    -------
+    float, detector pixels
+        Good to some 0.1 % for 200 000 points.
+
+    Source: the points are the sequence R2 of M. Roberts (2018).
     """
     ny, nx = bad.shape
-    good, near = np.zeros(nx, np.bool_), np.zeros(nx + width - 1, np.bool_)
-    total = 0
-    for y in range(ny + height - 1):
-        good[:] = False
-        for j in range(max(y - height + 1, 0), min(y + 1, ny)):
-            line = bad[j]
-            for x in range(np.uint64(nx)):
-                good[x] |= not line[x]
-        near[:] = False
-        for step in range(width):
-            part = near[step : step + nx]
-            for x in range(np.uint64(nx)):
-                part[x] |= good[x]
-        for x in range(np.uint64(nx + width - 1)):
-            total += near[x]
-    return total
+    wide = abs(inverse[0, 0]) * reach[0] + abs(inverse[0, 1]) * reach[1]
+    tall = abs(inverse[1, 0]) * reach[0] + abs(inverse[1, 1]) * reach[1]
+    wide, tall = min(wide, reach[2]), min(tall, reach[3])
+    touched, u, v = 0, 0.5, 0.5
+    for _ in range(points):
+        u = (u + 0.7548776662466927) % 1.0
+        v = (v + 0.5698402909980532) % 1.0
+        x, y = u * (nx + 2.0 * wide) - 0.5 - wide, v * (ny + 2.0 * tall) - 0.5 - tall
+        found = False
+        for j in range(max(math.ceil(y - tall), 0), min(math.floor(y + tall), ny - 1) + 1):
+            for i in range(max(math.ceil(x - wide), 0), min(math.floor(x + wide), nx - 1) + 1):
+                dx = abs(jacobian[0, 0] * (i - x) + jacobian[0, 1] * (j - y))
+                dy = abs(jacobian[1, 0] * (i - x) + jacobian[1, 1] * (j - y))
+                found |= dx < reach[0] and dy < reach[1] and not bad[j, i]
+            if found:
+                break
+        touched += found
+    return touched / points * (nx + 2.0 * wide) * (ny + 2.0 * tall)

@@ -2,8 +2,8 @@
 
 The mean weight is that of the pixels that the exposure, drizzled alone, covers.  A drop gives away
 its pixel's whole weight, so the sum of all is known from the detector; and an output pixel is
-covered where any good pixel's centre lies within reach of it, which is a count of windows on the
-detector.  No pixel is drizzled, and SCI is not read where flags tell which pixels are good.
+covered where any good pixel's centre lies within reach of it, which is tried at many places.  No
+pixel is drizzled, and SCI is not read where flags tell which pixels are good.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hapdask.drizzling.median import StackMember
 from hapdask.drizzling.weighting import electron_gain, to_electrons, weigh
 from hapdask.kernels.drizzle import Drop
 from hapdask.kernels.mapping import Chain, map_points
-from hapdask.kernels.weights import windows_with_good
+from hapdask.kernels.weights import covered_area
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import open_chip
 from hapdask.observe.record import ExposureRecord
@@ -30,8 +30,10 @@ Bad = NDArray[np.bool_]
 
 #: Points along each edge of a chip from which its area on the frame is measured.
 _EDGE = 32
-#: Windows of a size that is rarer than this are not counted.
-_RARE = 1e-3
+#: Places at which a chip's coverage is tried.
+_POINTS = 200_000
+#: Half the span over which a chip's scale is taken, detector pixels.
+_SPAN = 20.0
 
 
 def stack_member(
@@ -63,8 +65,7 @@ def stack_member(
     for chip in exposure.chips:
         total, bad = _weigh_chip(exposure, chip, frame, parameters)
         weight += total
-        pixel = _area(chain_to_root(chip, frame), chip.shape) / (chip.shape[0] * chip.shape[1])
-        area += pixel * _covered(bad, make_drop(chip, frame, parameters))
+        area += _covered(chain_to_root(chip, frame), bad, make_drop(chip, frame, parameters))
     sky = min(_sky(exposure, chip, frame) for chip in exposure.chips)
     noise = math.sqrt(sum(c.read_noise**2 for c in exposure.chips) / len(exposure.chips))
     return StackMember(weight / area if area else 0.0, sky, noise)
@@ -91,38 +92,38 @@ def _weigh_chip(
     return float(weight.sum(dtype=np.float64)), weight == 0.0
 
 
-def _area(chain: Chain, shape: tuple[int, int]) -> float:
-    """Area of a chip on the frame, output pixels."""
+def _covered(chain: Chain, bad: Bad, drop: Drop) -> float:
+    """Output pixels that the drops of a chip's good pixels touch."""
+    ny, nx = bad.shape
     t = np.arange(_EDGE) / _EDGE
     zero, one = np.zeros(_EDGE), np.ones(_EDGE)
-    x = np.concatenate([t, one, 1 - t, zero]) * shape[1] - 0.5
-    y = np.concatenate([zero, t, one, 1 - t]) * shape[0] - 0.5
+    x = np.concatenate([t, one, 1 - t, zero]) * nx - 0.5
+    y = np.concatenate([zero, t, one, 1 - t]) * ny - 0.5
+    px, py = _mapped(chain, x, y)
+    px, py = px - px[0], py - py[0]
+    area = 0.5 * abs(float(np.sum(px * np.roll(py, -1) - np.roll(px, -1) * py)))
+    jacobian = _jacobian(chain, 0.5 * (nx - 1), 0.5 * (ny - 1))
+    inverse = np.linalg.inv(jacobian)
+    reach = np.array([0.5 + drop.halo, 0.5 + drop.halo, np.inf, np.inf])
+    if drop.is_square:
+        # Two rectangles touch where they do along the sides of either.
+        reach[:2] = 0.5 + 0.5 * drop.pixfrac * np.abs(jacobian).sum(axis=1)
+        reach[2:] = 0.5 * drop.pixfrac + 0.5 * np.abs(inverse).sum(axis=1)
+    elif drop.signed:
+        reach[:2] = drop.halo
+    return covered_area(bad, jacobian, inverse, reach, _POINTS) * area / (nx * ny)
+
+
+def _jacobian(chain: Chain, x: float, y: float) -> NDArray[np.float64]:
+    """Output pixels by detector pixels about a place, averaged over the bends of tables."""
+    step = np.array([-_SPAN, _SPAN, 0.0, 0.0])
+    px, py = _mapped(chain, x + step, y + step[::-1])
+    return np.array([[px[1] - px[0], px[2] - px[3]], [py[1] - py[0], py[2] - py[3]]]) / (2 * _SPAN)
+
+
+def _mapped(
+    chain: Chain, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     px, py = np.empty_like(x), np.empty_like(y)
     map_points(chain, x, y, px, py)
-    px, py = px - px[0], py - py[0]
-    return 0.5 * abs(float(np.sum(px * np.roll(py, -1) - np.roll(px, -1) * py)))
-
-
-def _covered(bad: Bad, drop: Drop) -> float:
-    """Detector pixels' worth of output pixels that the drops of good pixels touch.
-
-    An output pixel is touched by the drops whose centres lie in a window about it: as wide as
-    drop and pixel together.  A window of n + f pixels holds n centres or, in the part f of all
-    places, n + 1 along an axis; the windows that hold a good one are counted.
-    """
-    n, f = divmod(_window(drop), 1.0)
-    sides = ((int(n), 1.0 - f), (int(n) + 1, f))
-    total = 0.0
-    for height, p in sides:
-        for width, q in sides:
-            if height and width and p * q > _RARE:
-                total += p * q * windows_with_good(bad, height, width)
-    return total
-
-
-def _window(drop: Drop) -> float:
-    """Side of the window, detector pixels."""
-    if drop.is_square:
-        return drop.scale + drop.pixfrac
-    reach = 2.0 * drop.halo if drop.signed else 2.0 * drop.halo + 1.0
-    return reach * drop.scale
+    return px, py

@@ -187,8 +187,13 @@ def to_electrons(exposure: ExposureRecord, chip: ChipRecord) -> float:
 
 
 def electron_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
-    """Factor from SCI units to electrons per second and output pixel: see `flux_gain`."""
-    return flux_gain(exposure, chip, frame) * chip.gain
+    """Factor from SCI units to electrons per second and output pixel: see `flux_gain`.
+
+    One gain for all chips, the layer's: flux factors have brought their counts to one system.
+    """
+    last = exposure.chips[-1]
+    gain = last.gain / last.flux_factor if last.gain != 1.0 else 1.0
+    return flux_gain(exposure, chip, frame) * gain
 
 
 def dark_variance(chip: ChipRecord) -> float:

@@ -217,11 +217,10 @@ def _told_cards(told: Told) -> list[Card]:
     cards, history = [], []
     for name, value in told.values.items():
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else value
-        shown = "None" if shown is None else shown
         if name in _PARAMETERS:
-            cards.append(Card(_PARAMETERS[name], shown, f"parameter {name}"))
-        origin = told.origin.get(name, "")
-        history.append(f"parameter {name} = {shown!r} from {origin}")
+            card = "None" if shown is None else shown
+            cards.append(Card(_PARAMETERS[name], card, f"parameter {name}"))
+        history.append(f"parameter {name} = {shown!r} from {told.origin.get(name, '')}")
     history += [
         f"parameter {name} has no meaning here: {why}" for name, why in told.ignored.items()
     ]

@@ -201,7 +201,7 @@ def _astrodrizzle(attributes: Mapping[str, Any]) -> Told:
     from hapdask.config.astrodrizzle import AstroDrizzleParameters
     from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle
 
-    given = attributes["parameters"]
+    given = dict(attributes["parameters"])
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     resolved = ResolvedAstroDrizzle(
         AstroDrizzleParameters.from_values(values),

@@ -7,11 +7,14 @@ the next run tries again.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
@@ -164,3 +167,10 @@ def _with_masks(
             record = record.with_mask(int(extver), mask)
         done.append(record)
     return tuple(done)
+
+
+def temporary_folder() -> Path:
+    """Make a folder that stays as long as lazy images that need it may: to the end."""
+    folder = mkdtemp(prefix="hapdask-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return Path(folder)

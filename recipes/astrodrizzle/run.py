@@ -13,7 +13,6 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
@@ -31,7 +30,7 @@ from hapdask.recipes.astrodrizzle.final import final_mosaic, plan_final
 from hapdask.recipes.astrodrizzle.finding import find_all
 from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, measure
 from hapdask.recipes.astrodrizzle.planning import Files, Place, Planned, Request, plan_run
-from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured
+from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, temporary_folder
 from hapdask.recipes.reporting import LeftOut, Listener, silence, timed
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame
@@ -85,7 +84,7 @@ def astrodrizzle(
         file, else ``final``.
     where : path, optional
         Folder for what is measured, so that another run finds it; workers of a cluster must see it.
-        A temporary one, gone with the run, if absent.
+        A temporary one, gone with this process, if absent.
     masks : path, MaskSource, or several
         Pixels not to be used; see `hapdask.observe.masking.sources.MaskSource`.
     ivm : path or several, or mapping of rootname to path
@@ -160,8 +159,7 @@ class AstroDrizzleRun:
         self.client, self.progress = client, progress
         self.threads = threads or len(os.sched_getaffinity(0))
         self.seconds: dict[str, float] = {}
-        self._temporary = TemporaryDirectory(prefix="hapdask-") if where is None else None
-        self.where = Path(self._temporary.name if self._temporary else where or "")
+        self.where = temporary_folder() if where is None else Path(where)
         self._masked: Records | None = None
         self._lost: tuple[LeftOut, ...] = ()
 
@@ -312,7 +310,7 @@ class AstroDrizzleRun:
         )
         planned = plan_run(self.planned.opened, request)
         self._check_unchanged(planned.parameters)
-        other = copy(self)  # shares what is measured, and the temporary folder
+        other = copy(self)  # shares what is measured
         other.planned, other.seconds = planned, {}
         return other
 

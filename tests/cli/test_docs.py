@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 import hapdask
-from hapdask.config import PRESETS
+from hapdask.cli.astrodrizzle.reading import KINDS
+from hapdask.config import ASTRODRIZZLE_PRESETS, PRESETS
+from hapdask.config.astrodrizzle import NAMES
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.config.upstream_names import WITHOUT_MEANING
 from hapdask.observe import selection
 from hapdask.observe.instruments import INSTRUMENTS
 from hapdask.schema import VARIABLES
@@ -60,6 +63,23 @@ def test_tables_are_those_of_the_code():
     for field in fields(DrizzleParameters):
         assert f"| `{field.name}` |" in parameters
     assert all(f"`{preset}`" in parameters for preset in PRESETS)
+    steps = (ROOT / "docs/how-to/astrodrizzle.md").read_text()
+    assert all(f"{preset}`" in steps for preset in ASTRODRIZZLE_PRESETS)
+    assert f"`--keep {','.join(KINDS)}`" in steps
+
+
+def test_what_is_passed_over_is_told():
+    page = (ROOT / "docs/explanation/astrodrizzle.md").read_text()
+    calls = {"input", "output", "wcsmap", "editpars", "configobj", "updatewcs"}
+    assert all(f"`{name}`" in page for name in set(WITHOUT_MEANING) - calls)
+    own = (
+        "flux_scaling",
+        "sky_convention",
+        "final_doubtful_bits",
+        "driz_cr_test",
+        "driz_cr_single",
+    )
+    assert all(f"`{name}`" in page for name in own)
 
 
 def test_the_page_of_instruments_is_that_of_the_table():
@@ -104,7 +124,15 @@ def test_keywords_of_calls_are_those_of_the_code(page):
                 continue
             if ast.unparse(node.func.value) == "hd":
                 known = inspect.signature(getattr(hapdask, node.func.attr)).parameters
-                assert {word.arg for word in node.keywords} <= set(known)
+                any_name = any(p.kind is p.VAR_KEYWORD for p in known.values())
+                names = {*known, *(NAMES if any_name else ())}
+                assert {word.arg for word in node.keywords} <= names
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_settings_are_of_parameters(page):
+    known = {*NAMES, *(field.name for field in fields(DrizzleParameters))}
+    assert set(re.findall(r"--set (\w+)=", page.read_text())) <= known
 
 
 def test_readme_names_the_two_commands():

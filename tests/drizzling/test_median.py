@@ -21,7 +21,7 @@ PLAIN = Combination(type="median", maskpt=0.0)
 
 @pytest.fixture(scope="module")
 def exposures(fields, tmp_path_factory):
-    """Five dithered exposures without flags, of one chip, with sky; they cover each other partly."""
+    """Five dithered exposures of one chip, with sky; they cover each other partly."""
     from hapdask.observe.exposure import open_exposures
 
     folder = tmp_path_factory.mktemp("stack")
@@ -196,8 +196,11 @@ def test_nothing_left_is_an_error(exposures, members):
         combine(exposures, members, Combination(type="mean", nlow=3, nhigh=2))
 
 
-@pytest.mark.parametrize("kernel", ["turbo", "square", "point", "gaussian"])
-@pytest.mark.parametrize("scale", [0.02, 0.04, 0.09])
+@pytest.mark.parametrize(
+    ("kernel", "scale"),
+    [("turbo", 0.02), ("turbo", 0.04), ("turbo", 0.09), ("square", 0.04), ("square", 0.06),
+     ("point", 0.04), ("gaussian", 0.04)],
+)  # fmt: skip
 def test_mean_weight_without_drizzling(medium, kernel, scale):
     """Of pixels that are covered at all, within a percent."""
     side = int(80 / scale)
@@ -231,8 +234,6 @@ def test_sky_and_read_noise_of_a_member(medium):
     member = stack_member(record, frame, TURBO)
     assert member.sky == pytest.approx(4 * 41.0 * one.gain / record.exptime)
     assert member.read_noise == pytest.approx(np.sqrt(12.5))
-    nothing = [c.shape for c in record.chips]
-    assert nothing
     none = replace(TURBO, good_bits=0)
     blind = replace(record, chips=tuple(replace(c, window=(0, 0, 0, 0)) for c in record.chips))
     assert stack_member(blind, frame, none) == StackMember(0.0, member.sky, member.read_noise)

@@ -21,7 +21,7 @@ TURBO = DrizzleParameters(kernel="turbo", good_bits=16 | 64, doubtful_bits=0)
 @pytest.mark.parametrize(
     ("kernel", "pixfrac"),
     [("turbo", 1.0), ("turbo", 0.7), ("square", 1.0), ("square", 0.6), ("point", 1.0),
-     ("gaussian", 1.0), ("lanczos3", 1.0)],
+     ("gaussian", 1.0)],
 )  # fmt: skip
 def test_alone_is_a_mosaic_of_one(expose, fields, kernel, pixfrac):
     record = expose(
@@ -81,7 +81,7 @@ def test_counts_become_electrons(medium):
     """The noise of a stack is that of electrons, whatever unit the file has."""
     counts = replace(medium[0], chips=tuple(replace(c, gain=7.0) for c in medium[0].chips))
     one, seven = drizzle_single(medium[0], FRAME, TURBO), drizzle_single(counts, FRAME, TURBO)
-    np.testing.assert_allclose(seven.sci, 7.0 * one.sci, rtol=1e-6)
+    np.testing.assert_allclose(seven.sci, 7.0 * one.sci, rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(seven.wht, one.wht)
     scaled = drizzle_single(medium[0], FRAME, TURBO, scale=2.5)
     np.testing.assert_array_equal(scaled.sci, one.sci)

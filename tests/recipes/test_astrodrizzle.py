@@ -1,0 +1,221 @@
+"""AstroDrizzle's run: lazy images of every step, the same bits however they are made, products."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from dask.base import compute
+from stacks import SIDE, observe_stack
+
+import hapdask as hd
+from hapdask.errors import InputError, ParameterError, PlanError
+from hapdask.recipes.astrodrizzle.writing import KEPT
+
+PLANES = ("sci", "wht", "err", "ctx")
+#: The simulator tells cosmic rays and hot pixels in DQ, which the test is to find by itself.
+BLIND = {"sky_bits": None, "driz_sep_bits": None, "final_bits": None}
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    return observe_stack(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def files(observed):
+    return observed[0]
+
+
+@pytest.fixture
+def run(files):
+    return hd.astrodrizzle(files, threads=2, **BLIND)
+
+
+@pytest.fixture(scope="module")
+def rejected(files):
+    """A run whose cosmic rays have been found, for tests that do not change it."""
+    return hd.astrodrizzle(files, threads=2, **BLIND).reject()
+
+
+def test_planning_reads_no_pixel_and_writes_nothing(files, monkeypatch, tmp_path, snapshot):
+    from hapdask.observe import pixels
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("pixels were read")
+
+    monkeypatch.setattr(pixels, "open_source", refuse)
+    before = snapshot(files[0].parent)
+    run = hd.astrodrizzle(files, final_scale=0.05, where=tmp_path / "work")
+    assert run.frame.pixel_scale == pytest.approx(0.05, abs=1e-9)
+    assert run.output == "final"
+    assert run.suffix == "drc"
+    assert snapshot(files[0].parent) == before
+    assert not (tmp_path / "work").exists()
+
+
+def test_every_step_is_a_lazy_image(rejected):
+    names = [e.name for e in rejected.exposures]
+    assert rejected.median.shape == rejected.median_frame.shape
+    one = rejected[names[0]]
+    assert one.blot.shape == one.crmask.shape == one.staticmask.shape == (1, SIDE, SIDE)
+    assert one.single["sci"].shape == rejected.median_frame.shape
+    for image in (rejected.median, one.blot, one.crmask, one.single["sci"], rejected.mosaic.sci):
+        assert image.chunks is not None
+    blot, mask, median = compute(one.blot.data, one.crmask.data, rejected.median.data)
+    assert mask.dtype == bool
+    assert 0.001 < mask.mean() < 0.1
+    # The blot is what the exposure should have been: its sky, and the stars; the lower middle one
+    # of four values lies 0.3 sigma below their mean.
+    sci = fits.getdata(one.record.url, ("SCI", 1))
+    difference = (sci - blot[0])[~mask[0]]
+    assert abs(np.median(difference)) < 2.0
+    assert np.isfinite(median).all()
+
+
+def test_the_lazy_mosaic_is_that_of_the_masks(run, rejected):
+    """Found in the graph of the mosaic, or before and kept as masks: the same bytes."""
+    lazy = run.mosaic[list(PLANES)].compute()
+    kept = rejected.mosaic[list(PLANES)].compute()
+    for name in PLANES:
+        assert lazy[name].values.tobytes() == kept[name].values.tobytes(), name
+    name = run.exposures[0].name
+    assert np.array_equal(run[name].crmask.values, rejected[name].crmask.values)
+
+
+def test_a_window_of_the_median_is_a_part_of_the_whole(run, rejected):
+    whole = rejected.median.values
+    part = run.median[100:237, 50:311].values
+    assert part.tobytes() == np.ascontiguousarray(whole[100:237, 50:311]).tobytes()
+
+
+def test_looking_at_a_tile_computes_no_other(run):
+    """Only the tiles that a window touches are in its optimised graph."""
+    from dask.optimization import cull
+
+    window = run.median[:10, :10]
+    graph = dict(window.__dask_graph__())
+    needed, _ = cull(graph, window.__dask_keys__())
+    medians = [key for key in needed if str(key[0]).startswith("hapdask-median-tile")]
+    assert len(medians) == 1
+
+
+def test_cosmic_rays_are_gone_from_the_mosaic(rejected, files):
+    found = rejected.mosaic[["sci", "err"]].compute()
+    left_in = hd.astrodrizzle(files, driz_cr=False, **BLIND).mosaic["sci"].values
+    assert np.isfinite(left_in).any()
+    inner = (slice(120, 300), slice(120, 300))
+    noise = np.nanmedian(found.err.values[inner])
+    hit = np.nansum(left_in[inner] - found.sci.values[inner] > 5 * noise)
+    assert hit > 500
+    negative = np.nansum(left_in[inner] - found.sci.values[inner] < -5 * noise)
+    assert negative < 0.03 * hit
+
+
+def test_again_makes_another_frame_of_the_same_masks(rejected):
+    other = rejected.again(final_scale=0.08, final_rot=0.0)
+    assert other.measured is rejected.measured
+    assert [e.chips[0].masks for e in other.exposures] == [
+        e.chips[0].masks for e in rejected.exposures
+    ]
+    assert other.mosaic.sci.shape != rejected.mosaic.sci.shape
+    assert other.frame.pixel_scale == pytest.approx(0.08, abs=1e-9)
+    with pytest.raises(ParameterError, match="median"):
+        rejected.again(combine_type="mean")
+
+
+def test_a_second_run_finds_what_the_first_measured(files, tmp_path, monkeypatch):
+    first = hd.astrodrizzle(files, where=tmp_path, **BLIND).reject()
+    from hapdask.recipes.astrodrizzle import finding, run
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(run, "measure", refuse)
+    monkeypatch.setattr(finding, "reject_cosmic_rays", refuse)
+    second = hd.astrodrizzle(files, where=tmp_path, final_scale=0.06, **BLIND).reject()
+    assert second.exposures == first.exposures
+    with pytest.raises(AssertionError, match="measured again"):
+        hd.astrodrizzle(files, where=tmp_path, skymethod="localmin", **BLIND).reject()
+
+
+def test_the_products_and_what_is_kept(files, tmp_path, snapshot):
+    before = snapshot(files[0].parent)
+    run = hd.astrodrizzle(files, threads=2, build=True, **BLIND)
+    written = run.write(
+        tmp_path, keep=tuple(KEPT), per_exposure=True, formats=("fits", "zarr"),
+        dq_copies=True, dq_zarr=True,
+    )  # fmt: skip
+    names = {path.relative_to(tmp_path).as_posix() for path in written.files}
+    one = run.exposures[0].name
+    assert {
+        "final_drc.fits", "final_drc.zarr", "final_med.fits", f"{one}_single_sci.fits",
+        f"{one}_single_wht.fits", f"{one}_sci1_blt.fits", f"{one}_sci1_crmask.fits",
+        f"{one}_sci1_skymask.fits", f"final_{SIDE}x{SIDE}_1_staticMask.fits", f"{one}_drc.fits",
+        f"updated/{files[0].name}", "final_dq.zarr",
+    } <= names  # fmt: skip
+    assert all(path.exists() for path in written.files)
+    assert snapshot(files[0].parent) == before
+    mask = run[one].crmask.values[0]
+    with fits.open(tmp_path / f"{one}_sci1_crmask.fits") as kept:
+        assert np.array_equal(kept[0].data == 0, mask)
+    with fits.open(tmp_path / "updated" / files[0].name) as copy:
+        assert np.array_equal((copy["DQ", 1].data & 4096) > 0, mask)
+        assert copy["SCI", 1].header["MDRIZSKY"] == pytest.approx(run.exposures[0].chips[0].sky)
+    with fits.open(tmp_path / "final_drc.fits") as product:
+        assert {hdu.name for hdu in product} >= {"SCI", "WHT", "CTX", "ERR", "HDRTAB"}
+        product.verify("exception")
+        header = product[0].header
+        assert header["NDRIZIM"] == 4
+        assert header["D001DATA"].startswith(files[0].name)
+        sci = run.mosaic.sci.values
+        assert product["SCI"].data.astype(np.float32).tobytes() == sci.tobytes()
+
+
+def test_a_single_exposure_has_no_median_and_says_so(files):
+    run = hd.astrodrizzle(files[:1], driz_cr_single=False)
+    assert run.output == run.exposures[0].name
+    assert not run.parameters.cosmic_rays.driz_cr
+    assert "one exposure" in run.resolved.origin["driz_cr"]
+    with pytest.raises(ParameterError, match="one exposure"):
+        _ = run.median
+    assert np.isfinite(run.mosaic.sci.values).any()
+
+
+def test_one_bad_exposure_is_left_out(observed, tmp_path):
+    made = observed[1]
+    paths = [exposure.write(tmp_path) for exposure in made]
+    run = hd.astrodrizzle(paths, **BLIND)
+    with open(paths[2], "r+b") as file:
+        file.truncate(400_000)
+    kept = run.measured.exposures
+    assert [e.name for e in kept] == [e.name for k, e in enumerate(run.planned.exposures) if k != 2]
+    assert [each.file for each in run.left_out] == [str(paths[2])]
+    assert np.isfinite(run.mosaic.sci.values).any()
+    assert "icr0201aq" not in run.mosaic.attrs["records"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"combine_nhihg": 1}, "combine_nhigh"),
+        ({"final_rot": 1e9}, "final_rot"),
+        ({"combine_nlow": 2, "combine_nhigh": 2, "combine_type": "median"}, "combine_nlow"),
+        ({"final_outnx": 100}, "final_outny"),
+        ({"skyuser": "MYSKY"}, "skysub"),
+        ({"final_kernel": "tophat"}, "square"),
+        ({"group": "sci,3"}, "sci,1"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_pixel(files, monkeypatch, wrong, told):
+    from hapdask.observe import pixels
+
+    monkeypatch.setattr(pixels, "open_source", None)
+    with pytest.raises((ParameterError, PlanError, InputError), match=told):
+        hd.astrodrizzle(files, **wrong)
+
+
+def test_a_frame_and_parameters_of_it_contradict(files):
+    frame = hd.Frame.from_center(150.1, 2.2, 0.04, (300, 300))
+    with pytest.raises(ParameterError, match="contradict"):
+        hd.astrodrizzle(files, frame=frame, final_scale=0.04)
+    run = hd.astrodrizzle(files, frame=dict(frame.to_header()) | {"NAXIS1": 300, "NAXIS2": 300})
+    assert run.frame == frame
