@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hapdask as hd
-from benchmarks.report import Figure, cpu_seconds, make_parser, show
+from benchmarks.report import Figure
 from hapdask.config import load_astrodrizzle
 from hapdask.drizzling import steps
 from hapdask.drizzling.cosmic_rays import Stack, blot_blocks, find_cosmic_rays
@@ -29,7 +28,6 @@ from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.members import stack_member
 from hapdask.drizzling.separate import drizzle_single
 from hapdask.drizzling.weighting import to_electrons
-from hapdask.kernels import rejection
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import read_chip_rows
 from hapdask.observe.record import ExposureRecord

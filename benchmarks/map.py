@@ -22,7 +22,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from benchmarks.report import Figure, make_parser, median, show, spread
-from hapdask.kernels import mapping
+from hapdask.kernels import chains, mapping
 from hapdask.kernels.jit import kernel
 from hapdask.observe.distortion import Distortion
 from hapdask.observe.instruments import INSTRUMENTS
@@ -125,7 +125,7 @@ def output_grid(distortion: Distortion) -> WCS:
     return grid
 
 
-def chain_to(distortion: Distortion, grid: WCS) -> mapping.Chain:
+def chain_to(distortion: Distortion, grid: WCS) -> chains.Chain:
     return distortion.chain_to(tuple(grid.wcs.crval), tuple(grid.wcs.crpix), grid.wcs.cd.ravel())
 
 

@@ -34,7 +34,7 @@ from benchmarks.report import (
 )
 from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
-from hapdask.kernels import mapping
+from hapdask.kernels import chains
 from hapdask.kernels.blocks import ChipPixels, blocks_reaching, chip_reach
 from hapdask.kernels.drizzle import Drop, make_geometry
 from hapdask.schema import ALL, BASIC
@@ -54,7 +54,7 @@ class Case:
 
     chip: Chip
     frame: Frame
-    chain: mapping.Chain
+    chain: chains.Chain
     pixels: ChipPixels
 
     @property
@@ -126,7 +126,7 @@ class Peer:
         ny, nx = case.shape
         x, y = np.meshgrid(np.arange(nx, dtype=float), np.arange(ny, dtype=float))
         out_x, out_y = np.empty(x.size), np.empty(x.size)
-        mapping.map_points(case.chain, x.ravel(), y.ravel(), out_x, out_y)
+        chains.map_points(case.chain, x.ravel(), y.ravel(), out_x, out_y)
         y0, x0 = case.frame.origin
         self.pixmap = np.stack([out_x - x0, out_y - y0], axis=-1).reshape(ny, nx, 2)
         self.sci = np.zeros(case.frame.shape, np.float32)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.kernels.chains import Chain, map_point
 from hapdask.kernels.jit import inline, kernel
-from hapdask.kernels.mapping import Chain, map_point
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from hapdask.kernels import separable, square
 from hapdask.kernels.areas import make_buffers
 from hapdask.kernels.blocks import BLOCK, ChipPixels
-from hapdask.kernels.mapping import Chain, PixelMap, make_pixel_map
+from hapdask.kernels.chains import Chain
+from hapdask.kernels.mapping import PixelMap, make_pixel_map
 from hapdask.kernels.sums import Layer, Reserve, with_room
 
 #: Relative head room of the patch over the largest square drop found at the sampled points.

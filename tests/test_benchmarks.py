@@ -19,8 +19,11 @@ import pytest
 
 benchmarks = pytest.importorskip("benchmarks", reason="the repository is not on the path")
 
-SCRIPTS = ("map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky")
-PEERS = ("astrodrizzle", "realpixels")
+SCRIPTS = (
+    "map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky",
+    "pipeline_memory",
+)  # fmt: skip
+PEERS = ("astrodrizzle", "realpixels", "pipeline")
 FOLDER = Path(benchmarks.__path__[0])
 
 
@@ -61,9 +64,16 @@ def test_kernels_agree_with_c(workdir: Path) -> None:
         assert found[f"{kernel} 1: wht, 99.9 % within"] <= 2e-5
 
 
-@pytest.mark.parametrize("name", ["threads", "memory", "endtoend", "opening"])
+@pytest.mark.parametrize("name", ["threads", "memory", "endtoend", "opening", "pipeline_memory"])
 def test_runs(name: str, workdir: Path) -> None:
     run_quick(name, workdir)
+    assert {path.name for path in workdir.iterdir()} <= {"inputs"}
+
+
+def test_the_pipeline_writes_nothing_but_products(workdir: Path) -> None:
+    found = run_quick("pipeline", workdir, "--alone")
+    assert found["products"] > 0.0
+    assert found["bytes written, of those of the products"] <= 1.1
     assert {path.name for path in workdir.iterdir()} <= {"inputs"}
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.kernels import blocks as block_kernels
 from hapdask.kernels.blocks import BLOCK, ChipReach
+from hapdask.kernels.chains import Chain
 from hapdask.kernels.drizzle import ChipGeometry, Drop, make_geometry
-from hapdask.kernels.mapping import Chain
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame

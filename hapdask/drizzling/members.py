@@ -18,8 +18,8 @@ from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.inputs import chain_to_root, make_drop
 from hapdask.drizzling.median import StackMember
 from hapdask.drizzling.weighting import electron_gain, to_electrons, weigh
+from hapdask.kernels.chains import Chain, map_points
 from hapdask.kernels.drizzle import Drop
-from hapdask.kernels.mapping import Chain, map_points
 from hapdask.kernels.weights import covered_area
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import open_chip

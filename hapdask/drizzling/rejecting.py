@@ -20,7 +20,7 @@ from hapdask.drizzling.hits import ChipHits, HitBits
 from hapdask.drizzling.running import run_tasks
 from hapdask.drizzling.stack_reach import StackReach
 from hapdask.errors import HapdaskError, InputError
-from hapdask.observe.masks import write_mask
+from hapdask.observe.masks import SUFFIX, write_mask
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
@@ -184,7 +184,7 @@ def _with_masks(
     exposure: ExposureRecord, bits: Mapping[Chip, HitBits], folder: Path
 ) -> ExposureRecord:
     for chip in exposure.chips:
-        path = folder / f"{exposure.name}_sci{chip.extver}_crmask.npy"
+        path = folder / f"{exposure.name}_sci{chip.extver}_crmask{SUFFIX}"
         mask = bits[exposure.name, chip.extver].mask()
         exposure = exposure.with_mask(chip.extver, write_mask(path, mask, KIND))
     return exposure

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hapdask.errors import InputError
 from hapdask.kernels.image_statistics import Clipping, clip, mode, whole
 from hapdask.observe.masking.sources import PathLike
-from hapdask.observe.masks import mask_hashes, write_mask
+from hapdask.observe.masks import SUFFIX, mask_hashes, write_mask
 from hapdask.observe.parts import ChipRecord, MaskRef
 from hapdask.observe.pixels import read_chip_rows
 from hapdask.observe.record import ExposureRecord
@@ -199,4 +199,4 @@ def _write(folder: Path, key: Signature, bad: NDArray[np.bool_]) -> MaskRef:
     """Named by its content: another mask never takes the place of one in use."""
     values = bad.view(np.uint8)
     content = hashlib.blake2b(repr((key, mask_hashes(values))).encode(), digest_size=8).hexdigest()
-    return write_mask(folder / f"{KIND}_sci{key.extver}_{content}.npy", bad, KIND)
+    return write_mask(folder / f"{KIND}_sci{key.extver}_{content}{SUFFIX}", bad, KIND)

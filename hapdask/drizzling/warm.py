@@ -9,8 +9,8 @@ import numpy as np
 from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
 from hapdask.kernels.blocks import ChipPixels, chip_reach
+from hapdask.kernels.chains import make_chain
 from hapdask.kernels.drizzle import Drop, make_geometry
-from hapdask.kernels.mapping import make_chain
 from hapdask.kernels.weights import pixel_weights
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame

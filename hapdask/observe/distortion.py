@@ -2,7 +2,7 @@
 
 Read from FITS cards once, checked, then carried in records and graphs in place of a WCS object:
 D2IM tables, SIP polynomial, NPOL tables, CD, CRPIX, CRVAL (order of application as astropy and
-stwcs).  The arithmetic is in `hapdask.kernels.mapping`; this module reads, checks and corrects.
+stwcs).  The arithmetic is in `hapdask.kernels.chains`; this module reads, checks and corrects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
 from hapdask.errors import InputError
-from hapdask.kernels import mapping
+from hapdask.kernels import chains
 
 Floats = NDArray[np.float64]
 Cards = Mapping[str, Any]
@@ -84,10 +84,10 @@ class Distortion:
     cd: tuple[float, float, float, float]
     sip_a: Floats
     sip_b: Floats
-    d2im_x: mapping.LookupTable | None = None
-    d2im_y: mapping.LookupTable | None = None
-    npol_x: mapping.LookupTable | None = None
-    npol_y: mapping.LookupTable | None = None
+    d2im_x: chains.LookupTable | None = None
+    d2im_y: chains.LookupTable | None = None
+    npol_x: chains.LookupTable | None = None
+    npol_y: chains.LookupTable | None = None
 
     @classmethod
     def from_header(
@@ -164,19 +164,19 @@ class Distortion:
         a, b, c, d = self.cd
         return 3600.0 * math.sqrt(abs(a * d - b * c))
 
-    def chain(self, homography: Floats | None = None) -> mapping.Chain:
+    def chain(self, homography: Floats | None = None) -> chains.Chain:
         """Arrays for the kernels; without ``homography``, to undistorted 0-based chip pixels."""
         crpix = (self.crpix[0] - 1.0, self.crpix[1] - 1.0)
         if homography is None:
             homography = np.array([[1.0, 0.0, crpix[0]], [0.0, 1.0, crpix[1]], [0.0, 0.0, 1.0]])
         tables = (self.d2im_x, self.d2im_y, self.npol_x, self.npol_y)
-        return mapping.make_chain(homography, crpix, self.sip_a, self.sip_b, tables)
+        return chains.make_chain(homography, crpix, self.sip_a, self.sip_b, tables)
 
     def chain_to(
         self, crval: tuple[float, float], crpix: tuple[float, float], cd: tuple[float, ...]
-    ) -> mapping.Chain:
+    ) -> chains.Chain:
         """Arrays that map this chip to a TAN grid with a 1-based ``crpix`` (see `Frame`)."""
-        homography = mapping.tangent_homography(
+        homography = chains.tangent_homography(
             np.reshape(self.cd, (2, 2)),
             self.crval,
             np.reshape(cd, (2, 2)).astype(np.float64),
@@ -190,7 +190,7 @@ class Distortion:
         flat_x = np.ascontiguousarray(x, dtype=np.float64).ravel()
         flat_y = np.ascontiguousarray(y, dtype=np.float64).ravel()
         out_x, out_y = np.empty_like(flat_x), np.empty_like(flat_y)
-        mapping.map_points(self.chain(), flat_x, flat_y, out_x, out_y)
+        chains.map_points(self.chain(), flat_x, flat_y, out_x, out_y)
         return out_x.reshape(np.shape(x)), out_y.reshape(np.shape(x))
 
     def pixel_to_sky(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -222,7 +222,7 @@ class Distortion:
         m = correction.matrix
         sx, sy = (math.radians(s / 3600.0) for s in correction.shift)
         affine = np.array([[m[0], m[1], sx], [m[2], m[3], sy], [0.0, 0.0, 1.0]])
-        there = mapping.tangent_basis(*correction.center)
+        there = chains.tangent_basis(*correction.center)
         return self._moved(there.T @ affine @ there)
 
     def rotated(self, rotation: Floats) -> Distortion:
@@ -245,13 +245,13 @@ class Distortion:
 
     def _moved(self, matrix: Floats) -> Distortion:
         """Apply a linear map of sky vectors, by its value and derivative at CRVAL."""
-        moved = matrix @ mapping.tangent_basis(*self.crval).T  # from this chip's plane to the sky
+        moved = matrix @ chains.tangent_basis(*self.crval).T  # from this chip's plane to the sky
         x, y, z = (float(v) for v in moved[:, 2])
         crval = (
             math.degrees(math.atan2(y, x)) % 360.0,
             math.degrees(math.atan2(z, math.hypot(x, y))),
         )
-        onto = mapping.tangent_basis(*crval) @ moved  # a homography, (0, 0) to (0, 0)
+        onto = chains.tangent_basis(*crval) @ moved  # a homography, (0, 0) to (0, 0)
         cd = onto[:2, :2] / onto[2, 2] @ np.reshape(self.cd, (2, 2))
         c11, c12, c21, c22 = (float(c) for c in cd.ravel())
         return replace(self, crval=crval, cd=(c11, c12, c21, c22))
@@ -283,14 +283,14 @@ class Distortion:
 
 def sky_of_plane(xi: Floats, eta: Floats, center: tuple[float, float]) -> tuple[Floats, Floats]:
     """Sky position (degrees) of tangent-plane coordinates (radians) about ``center``."""
-    basis = mapping.tangent_basis(*center)
+    basis = chains.tangent_basis(*center)
     x, y, z = (xi * basis[0, k] + eta * basis[1, k] + basis[2, k] for k in range(3))
     return np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
 def plane_of_sky(ra: Floats, dec: Floats, center: tuple[float, float]) -> tuple[Floats, Floats]:
     """Tangent-plane coordinates (radians) of sky positions (degrees) about ``center``."""
-    basis = mapping.tangent_basis(*center)
+    basis = chains.tangent_basis(*center)
     a, d = np.radians(ra), np.radians(dec)
     vector = np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
     xi, eta, depth = np.tensordot(basis, vector, axes=1)
@@ -345,7 +345,7 @@ class _Reader:
 
     def table(
         self, tables: Tables, stem: str, prefix: str, extname: str, axis: int
-    ) -> mapping.LookupTable | None:
+    ) -> chains.LookupTable | None:
         kind = str(self.header.get(f"{stem}{axis}", "")).strip().lower()
         if not kind:
             return None
@@ -370,6 +370,6 @@ class _Reader:
             where.number(f"CRVAL{k}", 0.0) - (where.number(f"CRPIX{k}", 0.0) - 1.0) * s - 1.0
             for k, s in ((1, step[0]), (2, step[1]))
         )
-        return mapping.LookupTable(
+        return chains.LookupTable(
             np.ascontiguousarray(values, dtype=np.float64), (start[0], start[1]), step
         )

@@ -1,9 +1,10 @@
 """Masks and inverse-variance maps of chips, kept beside the exposures and never in them.
 
-Each is one ``.npy`` file per chip and kind: a mask of uint8 (1 = bad), a map of float32.  Its
-record holds a hash per block of 64 detector rows, so that a change touches only the tiles that
-those rows reach, and so that a file that was changed behind a record's back is noticed when it is
-read.
+Each is one small file per chip and kind: a header, then blocks of 64 detector rows, a mask packed
+to bits and compressed, a map as float32.  A reader touches only the blocks of its rows, and a block
+of zeros takes no room.  The record holds a hash per block, so that a change touches only the tiles
+that those rows reach, and so that a file that was changed behind a record's back is noticed when
+it is read.
 Not here: what users give (`masking`).
 """
 
@@ -11,24 +12,30 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import secrets
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
 from hapdask.errors import InputError, ParameterError, StoreError
 from hapdask.observe.parts import MaskRef
-from hapdask.observe.source import open_source, resolve
+from hapdask.observe.source import ByteSource, open_source, resolve
 
-#: Detector rows per hash.
+#: Detector rows per block.
 BLOCK_ROWS = 64
-_HEADER_BYTES = 4096  # more than any header of a plain array
-_MASK, _MAP = np.dtype(np.uint8), np.dtype(np.float32)
+#: Of the files, by custom.
+SUFFIX = ".mask"
+_MASK, _MAP = np.dtype(np.bool_), np.dtype("<f4")
 _NOUNS = {_MASK: "mask", _MAP: "map of inverse variances"}
+#: How each is told apart, and compressed: maps are noise.
+_CODES, _LEVELS = {_MASK: b"bits", _MAP: b"f4le"}, {_MASK: 1, _MAP: 0}
+#: Magic, code, ny, nx; then the length of every block, little-endian uint32.
+_START = struct.Struct("<8s4sII")
+_MAGIC = b"HAPMASK1"
 
 
 def mask_hashes(rows: NDArray[Any]) -> tuple[str, ...]:
@@ -36,16 +43,9 @@ def mask_hashes(rows: NDArray[Any]) -> tuple[str, ...]:
 
     Parameters
     ----------
-    rows : ndarray of uint8 (1 = bad) or float32, shape (ny, nx)
+    rows : ndarray of bool, uint8 (1 = bad) or float32, shape (ny, nx)
     """
-    return tuple(_hash(rows[row : row + BLOCK_ROWS]) for row in range(0, rows.shape[0], BLOCK_ROWS))
-
-
-def _hash(block: NDArray[Any]) -> str:
-    if not block.any():
-        return ""
-    shape = repr(block.shape).encode()
-    return hashlib.blake2b(block.tobytes(), digest_size=16, key=shape).hexdigest()
+    return tuple(_hash(block.shape, _content(block)) for block in _blocks(rows))
 
 
 def write_mask(path: str | os.PathLike[str], mask: ArrayLike, kind: str) -> MaskRef:
@@ -54,7 +54,7 @@ def write_mask(path: str | os.PathLike[str], mask: ArrayLike, kind: str) -> Mask
     Parameters
     ----------
     path : str or path-like
-        Local file, replaced if it exists; ``.npy`` by custom.
+        Local file, replaced if it exists; `SUFFIX` by custom.
     mask : array_like of bool or integer, shape (ny, nx)
         Non-zero = bad.
     kind : str
@@ -71,7 +71,7 @@ def write_mask(path: str | os.PathLike[str], mask: ArrayLike, kind: str) -> Mask
     StoreError
         If the file cannot be written.
     """
-    return _write(path, np.ascontiguousarray(np.asarray(mask) != 0, dtype=_MASK), kind)
+    return _write(path, np.ascontiguousarray(np.asarray(mask) != 0), kind)
 
 
 def write_ivm(path: str | os.PathLike[str], ivm: ArrayLike) -> MaskRef:
@@ -91,27 +91,6 @@ def write_ivm(path: str | os.PathLike[str], ivm: ArrayLike) -> MaskRef:
     values = np.array(ivm, dtype=_MAP)
     values[~(np.isfinite(values) & (values > 0))] = 0
     return _write(path, values, "ivm")
-
-
-def _write(path: str | os.PathLike[str], array: NDArray[Any], kind: str) -> MaskRef:
-    noun = _NOUNS[array.dtype]
-    if array.ndim != 2:
-        raise ParameterError(f"a {noun} has two axes (y, x), not the shape {array.shape}")
-    final = resolve(path)
-    temporary = f"{final}.{secrets.token_hex(4)}.tmp"
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                npy.write_array(file, array, version=(1, 0), allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, final)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-    except OSError as error:
-        raise StoreError(f"{final}: the {noun} cannot be written: {error.strerror}") from error
-    return MaskRef(kind, final, mask_hashes(array))
 
 
 def read_mask_rows(
@@ -137,8 +116,7 @@ def read_mask_rows(
     InputError
         If the file is missing, of another shape, or not what the record says.
     """
-    bad: NDArray[np.bool_] = _read(mask, shape, row0, row1, _MASK) != 0
-    return bad
+    return _read(mask, shape, row0, row1, _MASK)
 
 
 def read_ivm_rows(
@@ -148,46 +126,123 @@ def read_ivm_rows(
     return _read(ivm, shape, row0, row1, _MAP)
 
 
+def _blocks(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    return [rows[row : row + BLOCK_ROWS] for row in range(0, rows.shape[0], BLOCK_ROWS)]
+
+
+def _content(block: NDArray[Any]) -> bytes:
+    """Bytes of a block as they are hashed and stored; none for zeros."""
+    if not block.any():
+        return b""
+    if block.dtype in (np.bool_, np.uint8):
+        return np.packbits(block.view(np.bool_), axis=1).tobytes()
+    return block.tobytes()
+
+
+def _hash(shape: tuple[int, ...], content: bytes) -> str:
+    if not content:
+        return ""
+    return hashlib.blake2b(content, digest_size=16, key=repr(shape).encode()).hexdigest()
+
+
+def _size(rows: int, nx: int, dtype: np.dtype[Any]) -> int:
+    """Bytes of a block's content."""
+    return rows * (-(-nx // 8) if dtype == _MASK else nx * dtype.itemsize)
+
+
+def _write(path: str | os.PathLike[str], array: NDArray[Any], kind: str) -> MaskRef:
+    noun = _NOUNS[array.dtype]
+    if array.ndim != 2:
+        raise ParameterError(f"a {noun} has two axes (y, x), not the shape {array.shape}")
+    contents = [_content(block) for block in _blocks(array)]
+    stored = [c and zlib.compress(c, _LEVELS[array.dtype]) for c in contents]
+    start = _START.pack(_MAGIC, _CODES[array.dtype], *array.shape)
+    lengths = np.array([len(block) for block in stored], "<u4").tobytes()
+    final = resolve(path)
+    temporary = f"{final}.{secrets.token_hex(4)}.tmp"
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.writelines([start, lengths, *stored])
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, final)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+    except OSError as error:
+        raise StoreError(f"{final}: the {noun} cannot be written: {error.strerror}") from error
+    shapes = [block.shape for block in _blocks(array)]
+    return MaskRef(kind, final, tuple(map(_hash, shapes, contents)))
+
+
 def _read(
     mask: MaskRef, shape: tuple[int, int], row0: int, row1: int, dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     ny, nx = shape
     noun = _NOUNS[dtype]
-    first, last = row0 // BLOCK_ROWS, -(-row1 // BLOCK_ROWS)
     if len(mask.hashes) != -(-ny // BLOCK_ROWS):
         raise InputError(mask.url, f"the {noun} has not the shape {shape} of its chip")
+    rows = np.zeros((row1 - row0, nx), dtype)
+    first, last = row0 // BLOCK_ROWS, -(-row1 // BLOCK_ROWS)
     if not any(mask.hashes[first:last]):
-        return np.zeros((row1 - row0, nx), dtype)  # nothing to read
-    start, stop = first * BLOCK_ROWS, min(last * BLOCK_ROWS, ny)
+        return rows  # nothing to read
     with open_source(mask.url) as source:
-        header = source.read_near(0, _HEADER_BYTES)
-        offset = _check_header(header, mask.url, shape, dtype) + start * nx * dtype.itemsize
-        raw = source.read(offset, (stop - start) * nx * dtype.itemsize)
-    rows: NDArray[Any] = np.frombuffer(raw, dtype=dtype).reshape(-1, nx)
-    if mask_hashes(rows) != mask.hashes[first:last]:
-        raise InputError(
-            mask.url,
-            f"the {noun} is not the one of the record (rows {start} to {stop})",
-            remedy=f"attach the {noun} again, so that the record learns of the change",
-        )
-    return rows[row0 - start : row1 - start]
+        offsets = _check_header(source, shape, dtype)
+        raw = source.read(int(offsets[first]), int(offsets[last] - offsets[first]))
+    for k in range(first, last):
+        begin, end = (int(offsets[j] - offsets[first]) for j in (k, k + 1))
+        top, bottom = k * BLOCK_ROWS, min((k + 1) * BLOCK_ROWS, ny)
+        content = _inflate(raw[begin:end], _size(bottom - top, nx, dtype))
+        if _hash((bottom - top, nx), content) != mask.hashes[k]:
+            raise InputError(
+                mask.url,
+                f"the {noun} is not the one of the record (rows {top} to {bottom})",
+                remedy=f"attach the {noun} again, so that the record learns of the change",
+            )
+        if content:
+            block, low, high = _unpack(content, nx, dtype), max(top, row0), min(bottom, row1)
+            rows[low - row0 : high - row0] = block[low - top : high - top]
+    return rows
 
 
-def _check_header(start: bytes, url: str, shape: tuple[int, int], dtype: np.dtype[Any]) -> int:
-    """Offset of the data, when the file holds that type and shape."""
-    file = io.BytesIO(start)
-    remedy = f"write it with hapdask.observe.masks.write_{'mask' if dtype == _MASK else 'ivm'}"
+def _inflate(stored: bytes, size: int) -> bytes:
+    """Give the content of a stored block: what is broken or of another size hashes otherwise."""
+    if not stored:
+        return b""
     try:
-        if npy.read_magic(file) != (1, 0):
-            raise ValueError("another version of the format")
-        found, by_column, stored = npy.read_array_header_1_0(file, max_header_size=_HEADER_BYTES)
-    except ValueError as error:
-        raise InputError(url, f"is not a {_NOUNS[dtype]}: {error}", remedy=remedy) from error
-    if found != shape or by_column or stored != dtype:
+        return zlib.decompressobj().decompress(stored, size + 1)
+    except zlib.error:
+        return b"?"
+
+
+def _unpack(content: bytes, nx: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype == _MAP:
+        return np.frombuffer(content, dtype).reshape(-1, nx)
+    packed = np.frombuffer(content, np.uint8).reshape(-1, -(-nx // 8))
+    return np.unpackbits(packed, axis=1, count=nx).view(np.bool_)
+
+
+def _check_header(
+    source: ByteSource, shape: tuple[int, int], dtype: np.dtype[Any]
+) -> NDArray[np.int64]:
+    """Offsets of the blocks and of the end, when the file holds that type and shape."""
+    noun, blocks = _NOUNS[dtype], -(-shape[0] // BLOCK_ROWS)
+    remedy = f"write it with hapdask.observe.masks.write_{'mask' if dtype == _MASK else 'ivm'}"
+    start = source.read_near(0, _START.size + 4 * blocks)
+    if len(start) < _START.size or not start.startswith(_MAGIC):
+        raise InputError(source.url, f"is not a {noun}", remedy=remedy)
+    _, code, ny, nx = _START.unpack_from(start)
+    if code != _CODES[dtype] or (ny, nx) != shape:
         raise InputError(
-            url,
-            f"is not a {_NOUNS[dtype]} of this chip: {stored} of shape {found}, expected "
-            f"{dtype} of {shape}",
+            source.url,
+            f"is not a {noun} of this chip: {code!r} of shape {(ny, nx)}, expected "
+            f"{_CODES[dtype]!r} of {shape}",
             remedy=remedy,
         )
-    return file.tell()
+    if len(start) == _START.size + 4 * blocks:
+        lengths = np.frombuffer(start, "<u4", blocks, _START.size).astype(np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]) + len(start)
+        if int(offsets[-1]) == source.size:
+            return offsets
+    raise InputError(source.url, f"the {noun} is truncated, or longer than it says", remedy=remedy)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels.mapping import LookupTable
+from hapdask.kernels.chains import LookupTable
 from hapdask.observe.distortion import Distortion
 
 _TABLES = ("d2im_x", "d2im_y", "npol_x", "npol_y")

@@ -36,8 +36,7 @@ def no_pixels(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a pixel is read")
 
-    for place in ("weighting", "cosmic_rays", "static_mask"):
-        monkeypatch.setattr(f"hapdask.drizzling.{place}.read_chip_rows", refuse, raising=False)
+    monkeypatch.setattr("hapdask.observe.pixels.ChipReader.__init__", refuse)
 
 
 def test_a_dry_run_reads_no_pixel_and_writes_nothing(hapdask, files, out, no_pixels):

@@ -160,9 +160,9 @@ def test_a_mask_changes_the_tiles_that_its_rows_reach(make, plan, medium, tmp_pa
     record = medium[0]
     chip = record.chips[0]
     bad = np.zeros(chip.shape, bool)
-    empty = make([record.with_mask(1, write_mask(tmp_path / "a.npy", bad, "user")), *medium[1:]])
+    empty = make([record.with_mask(1, write_mask(tmp_path / "a.mask", bad, "user")), *medium[1:]])
     bad[130:150, 200:900] = True  # in the third block of 64 rows
-    masked = record.with_mask(1, write_mask(tmp_path / "b.npy", bad, "user"))
+    masked = record.with_mask(1, write_mask(tmp_path / "b.mask", bad, "user"))
     after = make([masked, *medium[1:]])
     found = changed(empty, after)
     rows = {
@@ -187,7 +187,7 @@ def test_a_mask_changes_the_tiles_that_its_rows_reach(make, plan, medium, tmp_pa
     assert differ
     assert differ <= found
     # The same mask elsewhere is the same mask.
-    again = record.with_mask(1, write_mask(tmp_path / "c.npy", bad, "user"))
+    again = record.with_mask(1, write_mask(tmp_path / "c.mask", bad, "user"))
     assert make([again, *medium[1:]]).digests == after.digests
 
 

@@ -79,7 +79,7 @@ def test_pixels_that_cannot_be_read(record):
 def test_pixels_without_light_do_not_enter_and_masks_do_not_matter(record, tmp_path):
     chip = record.chips[0]
     plain = measure_sky(record, chip, DrizzleParameters())
-    mask = write_mask(tmp_path / "m.npy", np.ones(chip.shape), "user")
+    mask = write_mask(tmp_path / "m.mask", np.ones(chip.shape), "user")
     assert measure_sky(record, replace(chip, masks=(mask,)), DrizzleParameters()) == plain
     rows = read_chip_rows(record, chip, 50, 150)
     part = measure_sky(record, replace(chip, window=(100, 300, 50, 150)), DrizzleParameters())

@@ -64,7 +64,7 @@ def test_attached_once_and_replaced(exposures, tmp_path):
             (mask,) = chip.masks
             bad = read_mask_rows(mask, chip.shape, 0, chip.shape[0])
             np.testing.assert_array_equal(bad, masks.bad["final", chip.shape, chip.extver])
-    user = write_mask(tmp_path / "user.npy", np.eye(*skies.SHAPE), "user")
+    user = write_mask(tmp_path / "user.mask", np.eye(*skies.SHAPE), "user")
     record = done[0].with_mask(1, user)
     stricter = find_static_masks([record], sigma=3.0, root=one_root)
     (again,) = attach_static_masks([record], stricter, tmp_path / "m", root=one_root)

@@ -113,7 +113,7 @@ def test_the_dark_sky_of_a_photon_counter_counts(record, detector, weight):
 def test_a_user_s_map(record, tmp_path):
     values = np.random.default_rng(2).uniform(0.0, 3.0, SHAPE)
     values[values < 0.2] = 0.0
-    record = record.with_ivm(1, write_ivm(tmp_path / "ivm.npy", values))
+    record = record.with_ivm(1, write_ivm(tmp_path / "ivm.mask", values))
     pixels = weights(record, rows(), "IVM")
     expected = np.where(np.isnan(rows().sci), 0.0, values / GAIN**2)
     np.testing.assert_allclose(pixels.weight, expected, rtol=1e-6)
@@ -134,7 +134,7 @@ def test_masks_hold_whatever_flags_are_good(record, tmp_path, weight, good_bits)
     plain = weights(record, rows(), weight, good_bits=good_bits).weight
     pixels = weights(record, rows(masked=mask), weight, good_bits=good_bits).weight
     np.testing.assert_array_equal(pixels, np.where(mask, 0, plain))
-    whole = record.with_mask(1, write_mask(tmp_path / "m.npy", np.ones(SHAPE), "user"))
+    whole = record.with_mask(1, write_mask(tmp_path / "m.mask", np.ones(SHAPE), "user"))
     assert drizzle_tile([record], frame, parameters).statistics()["covered"] > 1000
     assert drizzle_tile([whole], frame, parameters).statistics()["covered"] == 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hapdask.kernels import mapping, sums
+from hapdask.kernels import chains, sums
 from hapdask.kernels.blocks import ChipPixels, blocks_reaching, chip_reach
 from hapdask.kernels.drizzle import Drop, drizzle_chip, make_geometry
 
@@ -48,7 +48,7 @@ def shifted(dx, dy, matrix=((1.0, 0.0), (0.0, 1.0))):
     homography = np.eye(3)
     homography[:2, :2], homography[:2, 2] = matrix, (dx, dy)
     none = (None, None, None, None)
-    return mapping.make_chain(homography, (0.0, 0.0), np.zeros((1, 1)), np.zeros((1, 1)), none)
+    return chains.make_chain(homography, (0.0, 0.0), np.zeros((1, 1)), np.zeros((1, 1)), none)
 
 
 def mean(accumulated):
@@ -73,7 +73,7 @@ def by_c(chain, pixels, drop, origin, shape):
     ny, nx = pixels.sci.shape
     y, x = np.mgrid[:ny, :nx].astype(np.float64).reshape(2, -1)
     out = np.empty((2, x.size))
-    mapping.map_points(chain, x, y, out[0], out[1])
+    chains.map_points(chain, x, y, out[0], out[1])
     pixmap = np.ascontiguousarray(np.moveaxis(out.reshape(2, ny, nx), 0, -1) - origin[::-1])
     image, weight = (np.zeros(shape, np.float32) for _ in range(2))
     context = np.zeros(shape, np.int32)

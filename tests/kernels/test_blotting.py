@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from dropping import shifted
 
-from hapdask.kernels import blotting, mapping
+from hapdask.kernels import blotting, chains, mapping
 from hapdask.kernels.blocks import blocks_reaching, chip_reach
 
 SHAPE, SIDE = (70, 300), 420
@@ -26,7 +26,7 @@ def blot(chain, image, interp, box=(0, SIDE, 0, SIDE), origin=(0, 0)):
 def positions(chain):
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float64).reshape(2, -1)
     out = np.empty((2, x.size))
-    mapping.map_points(chain, x, y, out[0], out[1])
+    chains.map_points(chain, x, y, out[0], out[1])
     return out.reshape(2, *SHAPE)
 
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stwcs.wcsutil import HSTWCS
 
-from hapdask.kernels import mapping
+from hapdask.kernels import chains, mapping
 from hapdask.simulate import Pointing
 from hapdask.sky.frame import Frame
 from hapdask.sky.grid import SkyGrid
@@ -32,7 +32,7 @@ def mapped_row(chain, shape, x0, y, n, rows=None, step=0):
 def mapped(chain, x, y):
     x, y = (np.array(v, dtype=np.float64) for v in (x, y))
     out = np.full((2, x.size), -1e9)
-    mapping.map_points(chain, x, y, out[0], out[1])
+    chains.map_points(chain, x, y, out[0], out[1])
     return out
 
 
@@ -177,11 +177,11 @@ def tables(draw, size):
     values = np.random.default_rng(seed).normal(0.0, 0.05, (ny, nx)).astype(np.float32)
     start = draw(st.floats(-40, size)), draw(st.floats(-40, size))
     step = draw(st.floats(13, 90)), draw(st.floats(13, 90))
-    return mapping.LookupTable(values.astype(np.float64), start, step)
+    return chains.LookupTable(values.astype(np.float64), start, step)
 
 
-def flat_table(y: float) -> mapping.LookupTable:
-    return mapping.LookupTable(np.full((1, 1), 0.00628651), (0.0, y), (13.0, 13.0))
+def flat_table(y: float) -> chains.LookupTable:
+    return chains.LookupTable(np.full((1, 1), 0.00628651), (0.0, y), (13.0, 13.0))
 
 
 @settings(max_examples=40)
@@ -203,7 +203,7 @@ def test_any_tables_by_rows_and_by_astropy(found, angle, scale, bend):
     ])  # fmt: skip
     sip_a, sip_b = np.zeros((4, 4)), np.zeros((3, 3))
     sip_a[2, 0], sip_a[1, 1], sip_a[0, 3], sip_b[0, 2], sip_b[1, 0] = bend, -bend, 1e-8, bend, 1e-4
-    chain = mapping.make_chain(homography, (99.3, 71.2), sip_a, sip_b, found)
+    chain = chains.make_chain(homography, (99.3, 71.2), sip_a, sip_b, found)
     x = np.arange(202) - 0.5
     for y in (-0.5, 0.0, 31.5, 32.5, 64.0, 100.37, 169.5):
         points = mapped(chain, x, np.full(202, y))

@@ -1,6 +1,8 @@
 """Masks beside the exposures: round trips, hashes per block, and changes behind one's back."""
 
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapdask.errors import InputError, ParameterError, StoreError
-from hapdask.observe.masks import BLOCK_ROWS, mask_hashes, read_mask_rows, write_mask
+from hapdask.observe.masks import (
+    BLOCK_ROWS,
+    mask_hashes,
+    read_ivm_rows,
+    read_mask_rows,
+    write_ivm,
+    write_mask,
+)
 
 SHAPE = (150, 40)
 
@@ -25,12 +34,12 @@ def mask():
     ("row0", "row1"), [(0, 150), (0, 64), (63, 65), (128, 150), (71, 72), (9, 9)]
 )
 def test_rows_come_back(tmp_path, mask, row0, row1):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
     np.testing.assert_array_equal(read_mask_rows(ref, SHAPE, row0, row1), mask[row0:row1])
 
 
 def test_a_block_without_bad_pixels_has_no_hash_and_is_not_read(tmp_path, mask):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
     assert [bool(h) for h in ref.hashes] == [False, True, True]
     os.remove(ref.url)
     assert not read_mask_rows(ref, SHAPE, 0, 64).any()
@@ -49,16 +58,16 @@ def test_one_pixel_changes_the_hash_of_its_block_alone(y, x):
 
 
 def test_hashes_depend_on_the_pixels_and_not_on_how_they_were_given(tmp_path, mask):
-    one = write_mask(tmp_path / "a.npy", mask, "user")
-    two = write_mask(tmp_path / "b.npy", np.asfortranarray(mask * 7), "user")
+    one = write_mask(tmp_path / "a.mask", mask, "user")
+    two = write_mask(tmp_path / "b.mask", np.asfortranarray(mask * 7), "user")
     assert one.hashes == two.hashes
-    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+    assert (tmp_path / "a.mask").read_bytes() == (tmp_path / "b.mask").read_bytes()
 
 
 def test_a_changed_mask_is_noticed_where_it_changed(tmp_path, mask):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
     mask[140, 0] = True
-    write_mask(tmp_path / "m.npy", mask, "user")
+    write_mask(tmp_path / "m.mask", mask, "user")
     read_mask_rows(ref, SHAPE, 64, 128)
     with pytest.raises(InputError, match="not the one of the record") as caught:
         read_mask_rows(ref, SHAPE, 64, 129)
@@ -66,47 +75,82 @@ def test_a_changed_mask_is_noticed_where_it_changed(tmp_path, mask):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"not numpy", np.lib.format.magic(3, 0), np.lib.format.magic(1, 0) + b"\x05\x00{'a'}"],
-)
-def test_what_is_no_mask_is_refused(tmp_path, mask, content):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
-    (tmp_path / "m.npy").write_bytes(content)
-    with pytest.raises(InputError, match="is not a mask"):
-        read_mask_rows(ref, SHAPE, 64, 70)
-
-
-@pytest.mark.parametrize(
-    "other",
+    ("content", "message"),
     [
-        np.ones(SHAPE, np.int16),
-        np.ones(SHAPE[::-1], np.uint8),
-        np.asfortranarray(np.ones(SHAPE, "u1")),
+        (b"", "is not a mask"),
+        (b"HAPMASK", "is not a mask"),
+        (b"no mask" * 99, "is not a mask"),
+        (b"HAPMASK1bits" + bytes(8), "not a mask of this chip"),
+        (b"HAPMASK1bits" + struct.pack("<II", *SHAPE), "truncated"),
+        (b"HAPMASK1bits" + struct.pack("<IIIII", *SHAPE, 0, 2**32 - 1, 0), "truncated"),
+        (b"HAPMASK1f4le" + struct.pack("<II", *SHAPE), "not a mask of this chip"),
     ],
 )
-def test_an_array_of_another_kind_is_refused(tmp_path, mask, other):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
-    np.save(tmp_path / "m.npy", other)
-    with pytest.raises(InputError, match="not a mask of this chip"):
+def test_what_is_no_mask_is_refused(tmp_path, mask, content, message):
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
+    (tmp_path / "m.mask").write_bytes(content)
+    with pytest.raises(InputError, match=message):
         read_mask_rows(ref, SHAPE, 64, 70)
 
 
-def test_pickles_are_not_opened(tmp_path, mask):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
-    np.save(tmp_path / "m.npy", np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="not a mask"):
+@given(st.integers(0, 2**32 - 1))
+def test_no_byte_changes_unseen(tmp_path_factory, seed):
+    """Whatever is written over a mask, it is refused or it is the mask."""
+    path = tmp_path_factory.getbasetemp() / "changed.mask"
+    rng = np.random.default_rng(seed)
+    mask = rng.random(SHAPE) < 0.2
+    ref = write_mask(path, mask, "user")
+    content = bytearray(path.read_bytes())
+    content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(content)
+    try:
+        found = read_mask_rows(ref, SHAPE, 0, SHAPE[0])
+    except InputError:
+        return
+    np.testing.assert_array_equal(found, mask)
+
+
+def test_a_bomb_does_not_go_off(tmp_path, mask):
+    """A block that would inflate to a gigabyte is cut at the size of a block."""
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
+    bomb = zlib.compress(bytes(10_000_000), 9)
+    lengths = struct.pack("<III", 0, len(bomb), 0)
+    start = b"HAPMASK1bits" + struct.pack("<II", *SHAPE)
+    (tmp_path / "m.mask").write_bytes(start + lengths + bomb)
+    with pytest.raises(InputError, match="not the one of the record"):
         read_mask_rows(ref, SHAPE, 64, 70)
+
+
+def test_masks_are_small(tmp_path):
+    """Of a chip with as many cosmic rays as a long exposure: a twentieth of a byte a pixel."""
+    shape = (2051, 4096)
+    bad = np.random.default_rng(0).random(shape) < 0.005
+    bad |= np.roll(bad, 1, axis=1)
+    ref = write_mask(tmp_path / "m.mask", bad, "cosmic rays")
+    assert os.path.getsize(ref.url) < bad.size / 12
+    np.testing.assert_array_equal(read_mask_rows(ref, shape, 1000, 2051), bad[1000:])
+    empty = write_mask(tmp_path / "e.mask", np.zeros(shape), "user")
+    assert os.path.getsize(empty.url) < 200
+
+
+def test_maps_come_back(tmp_path):
+    values = np.random.default_rng(2).random(SHAPE).astype(np.float32)
+    values[3, 4], values[5, 6], values[7, 8], values[:64, :] = np.nan, -1.0, np.inf, 0.0
+    ref = write_ivm(tmp_path / "i.mask", values)
+    np.testing.assert_array_equal(read_ivm_rows(ref, SHAPE, 63, 150), values[63:])
+    with pytest.raises(InputError, match="is not a mask of this chip"):
+        read_mask_rows(ref, SHAPE, 63, 150)
 
 
 def test_a_mask_of_another_chip_is_refused(tmp_path, mask):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
     with pytest.raises(InputError, match="shape"):
         read_mask_rows(ref, (2051, 40), 64, 70)
 
 
 def test_a_cut_mask_is_refused(tmp_path, mask):
-    ref = write_mask(tmp_path / "m.npy", mask, "user")
-    path = tmp_path / "m.npy"
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
+    path = tmp_path / "m.mask"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match="truncated"):
         read_mask_rows(ref, SHAPE, 130, 140)
@@ -114,19 +158,19 @@ def test_a_cut_mask_is_refused(tmp_path, mask):
 
 def test_a_mask_has_two_axes(tmp_path):
     with pytest.raises(ParameterError, match="two axes"):
-        write_mask(tmp_path / "m.npy", np.zeros(5), "user")
+        write_mask(tmp_path / "m.mask", np.zeros(5), "user")
 
 
 def test_where_nothing_can_be_written(tmp_path, mask):
     with pytest.raises(StoreError, match="cannot be written"):
-        write_mask(tmp_path / "none" / "m.npy", mask, "user")
+        write_mask(tmp_path / "none" / "m.mask", mask, "user")
 
 
 def test_a_failed_write_leaves_the_old_mask_and_no_debris(tmp_path, mask, monkeypatch):
-    path = tmp_path / "m.npy"
+    path = tmp_path / "m.mask"
     ref = write_mask(path, mask, "user")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "disk full")))
     with pytest.raises(StoreError, match="disk full"):
         write_mask(path, ~mask, "user")
-    assert os.listdir(tmp_path) == ["m.npy"]
+    assert os.listdir(tmp_path) == ["m.mask"]
     np.testing.assert_array_equal(read_mask_rows(ref, SHAPE, 0, 150), mask)

@@ -99,7 +99,7 @@ def test_masks_stay_apart_from_the_flags(make, tmp_path):
     more = np.zeros((130, 96), bool)
     more[99] = True
     for name, array in (("user", bad), ("trail", more)):
-        exposure = exposure.with_mask(2, write_mask(tmp_path / f"{name}.npy", array, name))
+        exposure = exposure.with_mask(2, write_mask(tmp_path / f"{name}.mask", array, name))
     rows = read_chip_rows(exposure, exposure.chips[1], 60, 100)
     np.testing.assert_array_equal(rows.dq, plain.dq)
     np.testing.assert_array_equal(rows.masked, (bad | more)[60:100])
@@ -108,7 +108,7 @@ def test_masks_stay_apart_from_the_flags(make, tmp_path):
 
 def test_masks_need_no_dq(make, tmp_path):
     (exposure,) = open_exposures(make())
-    mask = write_mask(tmp_path / "m.npy", np.ones((130, 96)), "user")
+    mask = write_mask(tmp_path / "m.mask", np.ones((130, 96)), "user")
     rows = read_chip_rows(exposure, replace(exposure.chips[0], dq=None, masks=(mask,)), 3, 6)
     assert rows.dq is None
     assert rows.masked.all()

@@ -29,7 +29,7 @@ def record(make):
 @pytest.fixture
 def full(record, tmp_path):
     """A record with everything that later steps add."""
-    mask = write_mask(tmp_path / "m.npy", np.eye(130, 96), "user")
+    mask = write_mask(tmp_path / "m.mask", np.eye(130, 96), "user")
     return (
         record.corrected(Correction((150.25, 2.0), (1.0, 1e-5, -1e-5, 1.0), (0.012, -0.034)))
         .with_sky({1: 12.3456789, 2: -0.1})

@@ -14,6 +14,7 @@ from imagers import make_hrc, make_wfpc2
 from numpy.testing import assert_array_equal
 
 import hapdask as hd
+from hapdask.config.astrodrizzle import NAMES
 from hapdask.config.astrodrizzle_presets import load_astrodrizzle
 from hapdask.errors import ParameterError, StoreError
 from hapdask.photometry.fluxfactor import apply_gain_factors, layer_gain
@@ -291,7 +292,8 @@ def test_one_file_or_a_file_per_image(tmp_path, hrc, build):
         assert "parameter final_units = 'counts' from given" in history
         assert "parameter final_maskval = None from built in" in history
         assert "a note of the run" in history
-        assert sum(line.startswith("parameter ") for line in history) >= 100
+        told = [line.split()[1] for line in history if line.startswith("parameter ")]
+        assert told == list(NAMES)
 
 
 def test_photflam_of_electrons_is_per_electron(wfpc2):
@@ -340,7 +342,7 @@ def test_a_mosaic_of_a_run_survives_zarr(tmp_path, hrc):
     assert again.attrs["flux_unit"] == again.sci.attrs["units"] == "electron"
     assert told_of(again.attrs) == told_of(dataset.attrs)
     assert source_of(again).chips == source_of(dataset).chips
-    assert dict(again.ctx.attrs["palette"]) == {77: dataset.ctx.attrs["palette"][77]}
+    assert again.ctx.attrs["palette"][77] == dataset.ctx.attrs["palette"][77]
     first = write_product(
         again, tmp_path / "a", "x", "drz", source_of(again), build=True, context=True
     )

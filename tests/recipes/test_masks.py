@@ -138,6 +138,6 @@ def test_a_mask_that_is_lost_while_tiles_are_made_costs_one_exposure(exposures, 
 
 
 def test_files_of_a_record(exposures, tmp_path):
-    mask = write_mask(tmp_path / "m.npy", np.ones((300, 700)), "user")
+    mask = write_mask(tmp_path / "m.mask", np.ones((300, 700)), "user")
     record = exposures[0].with_mask(1, mask).with_ivm(2, replace(mask, url="/ivm.npy"))
     assert record.files == {record.url, mask.url, "/ivm.npy"}

@@ -23,6 +23,8 @@ _SWITCHES = {
 }
 #: Steps that run tile by tile inside another, whose seconds hold theirs.
 _WITHIN = {"Create Median": "Driz_CR", "Blot": "Driz_CR"}
+#: Seconds that something beside the steps must take to be told.
+_WORTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ def step_lines(
         )
         for name, switch in _SWITCHES.items()
     )
-    return lines + tuple(StepLine(name, True, "", value) for name, value in taken.items())
+    return lines + tuple(
+        StepLine(name, True, "", value) for name, value in taken.items() if value > _WORTH
+    )
 
 
 def show_steps(lines: Sequence[StepLine], *, done: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels import mapping
+from hapdask.kernels import chains
 from hapdask.observe.distortion import plane_of_sky
 from hapdask.observe.parts import ChipRecord
 
@@ -69,7 +69,7 @@ def outline(chip: ChipRecord) -> Floats:
     return np.stack(chip.border(), axis=1)
 
 
-def undistorted_to_pixel(chain: mapping.Chain, focal: Floats) -> Floats:
+def undistorted_to_pixel(chain: chains.Chain, focal: Floats) -> Floats:
     """Detector positions of undistorted pixels, shape (n, 2): the inverse of the exact map.
 
     For positions on or near the chip.  Each step takes away what is missing, the distortion being
@@ -79,7 +79,7 @@ def undistorted_to_pixel(chain: mapping.Chain, focal: Floats) -> Floats:
     x, y = target_x.copy(), target_y.copy()
     got_x, got_y = np.empty_like(x), np.empty_like(y)
     for _ in range(_ITERATIONS):
-        mapping.map_points(chain, x, y, got_x, got_y)
+        chains.map_points(chain, x, y, got_x, got_y)
         dx, dy = target_x - got_x, target_y - got_y
         x, y = x + dx, y + dy
         if max(np.abs(dx).max(), np.abs(dy).max()) < _CONVERGED:

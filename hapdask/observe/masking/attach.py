@@ -24,7 +24,7 @@ from hapdask.observe.masking.sources import (
     list_maps,
     list_sources,
 )
-from hapdask.observe.masks import mask_hashes, write_ivm, write_mask
+from hapdask.observe.masks import SUFFIX, mask_hashes, write_ivm, write_mask
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.selection import ACCEPTED, Verdict
@@ -230,7 +230,7 @@ def _path(
 ) -> Path:
     """Name a file by its content: another mask never takes the place of one in use."""
     content = hashlib.blake2b(repr(mask_hashes(values)).encode(), digest_size=6).hexdigest()
-    return folder / f"{exposure.name}_sci{chip.extver}_{kind}_{content}.npy"
+    return folder / f"{exposure.name}_sci{chip.extver}_{kind}_{content}{SUFFIX}"
 
 
 def _verdicts(

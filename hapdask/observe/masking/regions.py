@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.errors import InputError
-from hapdask.kernels import mapping
+from hapdask.kernels import chains
 from hapdask.kernels.blocks import BLOCK, blocks_reaching, chip_reach
 from hapdask.observe.masking.detector import fill, image_axes, physical_axes
 from hapdask.observe.masking.sources import MaskSource
@@ -247,7 +247,7 @@ def _fill_from_sky(bad: NDArray[np.bool_], shape: _SkyShape, chip: ChipRecord) -
         columns = slice(i * BLOCK[1], min((i + 1) * BLOCK[1], chip.shape[1]))
         y, x = np.mgrid[rows, columns].astype(np.float64)
         px, py = np.empty(x.size), np.empty(x.size)
-        mapping.map_points(chain, x.ravel(), y.ravel(), px, py)
+        chains.map_points(chain, x.ravel(), y.ravel(), px, py)
         bad[rows, columns] |= _contains(shape.region, px, py).reshape(x.shape)
 
 
