@@ -2,6 +2,7 @@
 
 Every interpolation is a product of two 1-D ones, so a row of detector pixels is one row of
 positions, a few weights per pixel along each axis, and a sum over a small patch of the image.
+Positions are float64; weights and sums float32, as the image is.
 
 Source: facts of AstroDrizzle's ``tblot``: poly3 and poly5 are Everett's central-difference
 formulae, which are the Lagrange polynomials through 4 and 6 points; sinc has 15 tapered points.
@@ -120,14 +121,14 @@ def _interpolate(
         if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
             out[k] = np.float32(np.nan)
             continue
-        total = 0.0
+        total = np.float32(0.0)
         for r in range(len(taps)):
-            line = 0.0
+            line = np.float32(0.0)
             for c in range(len(taps)):
                 value = image[np.uint64(y0) + np.uint64(r), np.uint64(x0) + np.uint64(c)]
                 line += wx[np.uint64(c) * _ROW + k] * value
             total += wy[np.uint64(r) * _ROW + k] * line
-        out[k] = np.float32(total)
+        out[k] = total
 
 
 @kernel
@@ -173,7 +174,7 @@ def blot(
         Receives 1 for pixels whose centre falls into the box: each in one of many boxes.
     """
     x, y = np.empty(ROW), np.empty(ROW)
-    wx, wy = np.zeros(len(taps) * ROW), np.zeros(len(taps) * ROW)
+    wx, wy = np.zeros(len(taps) * ROW, np.float32), np.zeros(len(taps) * ROW, np.float32)
     base = np.zeros(2 * ROW, np.int32)
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]

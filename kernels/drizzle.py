@@ -131,8 +131,11 @@ def make_geometry(
     stepsize : int
         0 for the exact map; see `hapdask.kernels.mapping.make_pixel_map`.
     """
-    rows = int(blocks[:, 0].min()) * BLOCK[0], (int(blocks[:, 0].max()) + 1) * BLOCK[0]
-    return ChipGeometry(make_pixel_map(chain, shape, rows, stepsize), shape, drop, patch)
+    (j0, i0), (j1, i1) = blocks.min(axis=0), blocks.max(axis=0) + 1
+    rows = int(j0) * BLOCK[0], int(j1) * BLOCK[0]
+    # The square kernel maps the far border of its last pixel too.
+    columns = int(i0) * BLOCK[1] - 1, int(i1) * BLOCK[1] + 1
+    return ChipGeometry(make_pixel_map(chain, shape, rows, stepsize, columns), shape, drop, patch)
 
 
 def drizzle_chip(

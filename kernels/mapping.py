@@ -49,6 +49,7 @@ def make_pixel_map(
     shape: tuple[int, int],
     rows: tuple[int, int] | None = None,
     stepsize: int = 0,
+    columns: tuple[int, int] | None = None,
 ) -> PixelMap:
     """Cut a chip into cells and fit each one's bicubic.
 
@@ -63,6 +64,8 @@ def make_pixel_map(
     stepsize : int
         If not 0, AstroDrizzle's map: bilinear between exact nodes that many pixels apart, wrong by
         up to 1e-3 pixel, and by more where a D2IM table steps.
+    columns : tuple of int, optional
+        As ``rows``; the map of AstroDrizzle is always of all.
     """
     ny, nx = shape
     first, last = rows or (0, ny)
@@ -76,13 +79,13 @@ def make_pixel_map(
             reach = float(np.max(np.abs(table)))
             guard[axis] = reach + _GUARD if reach else 0.0
     coefficients = np.empty((edges_y.size - 1, edges_x.size - 1, 2, 4, 4))
-    low, high = _cells_of_rows(edges_y, first, last)
-    _fit_cells(chain, edges_x, edges_y, guard, low, high, coefficients)
+    down, across = _cells_of(edges_y, first, last), _cells_of(edges_x, *(columns or (0, nx)))
+    _fit_cells(chain, edges_x, edges_y, guard, down, across, coefficients)
     return PixelMap(chain, edges_x, edges_y, guard, coefficients)
 
 
-def _cells_of_rows(edges: Floats, first: int, last: int) -> tuple[int, int]:
-    """Rows of cells that hold detector rows first to last: first, and the one after the last."""
+def _cells_of(edges: Floats, first: int, last: int) -> tuple[int, int]:
+    """Cells that hold detector rows or columns first to last: first, and the one after the last."""
     low = max(int(np.searchsorted(edges, first - 0.5, side="right")) - 1, 0)
     return low, min(int(np.searchsorted(edges, last - 0.5, side="right")), edges.size - 1)
 
@@ -94,7 +97,7 @@ def _interpolated_map(
     edges_y, edges_x = (
         np.arange(-1, n - 1 + 2 * stepsize, stepsize).astype(np.float64) for n in shape
     )
-    low, high = _cells_of_rows(edges_y, *rows)
+    low, high = _cells_of(edges_y, *rows)
     x, y = (plane.ravel() for plane in np.meshgrid(edges_x, edges_y[low : high + 1]))
     coefficients = np.zeros((edges_y.size - 1, edges_x.size - 1, 2, 4, 4))
     nodes = np.empty((2, high + 1 - low, edges_x.size))
@@ -147,16 +150,16 @@ def _fit_cells(
     edges_x: Floats,
     edges_y: Floats,
     guard: Floats,
-    low: int,
-    high: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
     coefficients: Floats,
 ) -> None:
-    """Bicubic of the cells of rows low to high, through 4x4 nodes clear of the guard strips."""
+    """Bicubic of the cells of a range, through 4x4 nodes clear of the guard strips."""
     node = np.empty((2, 4, 4))
-    for j in range(low, high):
+    for j in range(rows[0], rows[1]):
         height = edges_y[j + 1] - edges_y[j]
         low_y = min(guard[1], 0.25 * height)
-        for i in range(edges_x.size - 1):
+        for i in range(columns[0], columns[1]):
             width = edges_x[i + 1] - edges_x[i]
             low_x = min(guard[0], 0.25 * width)
             step_x, step_y = (width - 2 * low_x) / 3, (height - 2 * low_y) / 3

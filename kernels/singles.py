@@ -211,28 +211,27 @@ def fold(
     """
     floor, low, high, scale, sky, variance = judgement
     ny, nx = plane.shape
-    values = np.empty(nx, np.float32)
+    values, weights = np.empty(nx, np.float32), np.empty(nx)
     for y in range(ny):
         row, out = sums[border + y, border : border + nx], plane[y]
         for x in range(np.uint64(nx)):
-            w = np.float64(row[x, np.uint64(1)])
+            w, wf = np.float64(row[x, np.uint64(1)]), np.float64(row[x, np.uint64(0)])
             # In float64: processors divide a vector of float32 by an estimate, a single one truly.
-            value = np.float32(np.float64(row[x, np.uint64(0)]) / w)
-            values[x] = value if w > 0.0 else np.float32(np.nan)
-            good = w > 0.0 and w >= floor and value >= low and value < high
+            value = np.float32(wf / w)
+            good = (w > 0.0) & (w >= floor) & (value >= low) & (value < high)
+            values[x], weights[x] = value, w
             out[x] = value if good else np.float32(np.nan)
         if weight.size:
             total = weight[y]
             for x in range(np.uint64(nx)):
-                total[x] += np.float32(max(np.float64(row[x, np.uint64(1)]), 0.0) * scale)
+                total[x] += np.float32(max(weights[x], 0.0) * scale)
         if background.size:
             behind = background[y]
             for x in range(np.uint64(nx)):
-                w = max(np.float64(row[x, np.uint64(1)]), 0.0) * scale
                 noise = 0.0 if np.isnan(out[x]) else variance
-                behind[x] += np.float32(w * sky + noise)
+                behind[x] += np.float32(max(weights[x], 0.0) * scale * sky + noise)
         if latest.size:
             last = latest[y]
             for x in range(np.uint64(nx)):
-                last[x] = last[x] if np.isnan(values[x]) else values[x]
+                last[x] = values[x] if weights[x] > 0.0 else last[x]
     sums[:] = np.float32(0.0)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import io
 import logging
 import os
+import platform
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+from hapdask.observe.exposure import Exposures
 from hapdask.observe.record import ExposureRecord
+from hapdask.observe.selection import Verdict
 from hapdask.products.receipts import Index, Receipt
 from hapdask.products.report.model import (
     ChipLine,
@@ -28,6 +31,8 @@ from hapdask.products.report.model import (
     PictureLine,
     PlaceLine,
 )
+from hapdask.products.report.words import size_text
+from hapdask.recipes.reporting import LeftOut
 from hapdask.recipes.sky_cells import Place
 from hapdask.sky.footprint import Footprint
 from hapdask.sky.frame import Frame
@@ -73,6 +78,64 @@ def input_line(record: ExposureRecord, status: str, reason: str, remedy: str = "
         * used,
         outline=outline_of(record.footprint) if used else (),
     )
+
+
+def input_lines(
+    given: Exposures,
+    left_out: Iterable[LeftOut],
+    used: Collection[str],
+    masks: Iterable[tuple[str, Verdict]] = (),
+) -> tuple[InputLine, ...]:
+    """Give every file that was given, masks to look at, and failures that are of no file.
+
+    Parameters
+    ----------
+    given : Exposures
+        All inputs with their verdicts.
+    left_out : iterable of LeftOut
+    used : collection of str
+        Names of the exposures that are in the products.
+    masks : iterable of (str, Verdict)
+        Address and verdict of masks and maps.
+    """
+    missing = {item.file: item for item in left_out}
+    records: dict[str, deque[ExposureRecord]] = defaultdict(deque)
+    for record in given:
+        records[record.url].append(record)
+    lines = []
+    for url, verdict in given.verdicts:
+        item = missing.get(url)
+        if verdict.status == "rejected" or not records[url]:
+            # a headerlet may be for none of the exposures
+            spare = "idle" if verdict.status == "warning" else "unused"
+            status = spare if item is None else "rejected"
+            reason, remedy = (verdict.reason, "") if item is None else (item.reason, item.remedy)
+            lines.append(InputLine(file=url, status=status, reason=reason, remedy=remedy))
+        else:
+            lines.append(_used(records[url].popleft(), item, used))
+    lines += [
+        InputLine(file=url, status="idle", reason=verdict.reason)
+        for url, verdict in masks
+        if verdict.status == "warning"
+    ]
+    told = {line.file for line in lines}
+    lines += [
+        InputLine(file=item.file, status="rejected", reason=item.reason, remedy=item.remedy)
+        for item in missing.values()
+        if item.file not in told
+    ]
+    return tuple(lines)
+
+
+def _used(record: ExposureRecord, item: LeftOut | None, used: Collection[str]) -> InputLine:
+    if record.name in used:
+        # an input may fail in one layer's tiles only after others were made of it
+        reason = record.verdict.reason if item is None else item.reason
+        status = record.verdict.status if item is None else "warning"
+        return input_line(record, status, reason, "" if item is None else item.remedy)
+    if item is not None:
+        return input_line(record, "rejected", item.reason, item.remedy)
+    return input_line(record, "unused", "its layer was not asked for")
 
 
 def outline_of(footprint: Footprint) -> Outline:
@@ -216,3 +279,25 @@ def versions() -> dict[str, str]:
 
     found = {"hapdask": __version__, "Python": sys.version.split()[0]}
     return found | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def machine_lines(threads: int, workers: str) -> dict[str, str]:
+    """Tell who made the products: threads of this process, or ``workers``."""
+    told = {
+        "made by": f"{threads} threads" if workers == "threads" else workers,
+        "cores": str(os.cpu_count() or 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if memory := _peak_memory():
+        told["peak memory"] = size_text(memory)
+    return told
+
+
+def _peak_memory() -> int:
+    """Give the most that this process ever held, bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
-import sys
-from collections import defaultdict, deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hapdask.observe.record import ExposureRecord
-from hapdask.products.report.model import FileLine, InputLine, LayerLine, PlaceLine, RunReport
+from hapdask.products.report.model import FileLine, LayerLine, PlaceLine, RunReport
 from hapdask.products.report.render import write_report
-from hapdask.products.report.words import size_text
 from hapdask.products.store import MosaicStore
 from hapdask.recipes.batch import Report, scale_title
 from hapdask.recipes.report_parts import (
     file_line,
     finished_receipts,
-    input_line,
+    input_lines,
+    machine_lines,
     parameter_lines,
     picture_lines,
     place_line,
     versions,
     with_depth,
 )
-from hapdask.recipes.reporting import LeftOut
 from hapdask.recipes.sky_cells import Result
 
 
@@ -81,9 +76,14 @@ def report_of_run(
         finished=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=shlex.join(command),
         seconds={part: round(value, 3) for part, value in report.seconds.items()},
-        machine=_machine(request.threads, workers),
+        machine=machine_lines(request.threads, workers),
         versions=versions(),
-        inputs=_inputs(report),
+        inputs=input_lines(
+            report.batch.given,
+            report.left_out,
+            {e.name for result in report.results for e in result.job.plan.exposures},
+            report.batch.masks,
+        ),
         parameters=parameter_lines(
             {
                 r.job.layer.name: (
@@ -99,50 +99,6 @@ def report_of_run(
         pictures=pictures,
         pictures_more=more,
     )
-
-
-def _inputs(report: Report) -> tuple[InputLine, ...]:
-    """Give every file that was given, masks to look at, and failures that are of no file."""
-    given = report.batch.given
-    left_out = {item.file: item for item in report.left_out}
-    used = {e.name for result in report.results for e in result.job.plan.exposures}
-    records: dict[str, deque[ExposureRecord]] = defaultdict(deque)
-    for record in given:
-        records[record.url].append(record)
-    lines = []
-    for url, verdict in given.verdicts:
-        item = left_out.get(url)
-        if verdict.status == "rejected" or not records[url]:
-            # a headerlet may be for none of the exposures
-            spare = "idle" if verdict.status == "warning" else "unused"
-            status = spare if item is None else "rejected"
-            reason, remedy = (verdict.reason, "") if item is None else (item.reason, item.remedy)
-            lines.append(InputLine(file=url, status=status, reason=reason, remedy=remedy))
-        else:
-            lines.append(_used(records[url].popleft(), item, used))
-    lines += [
-        InputLine(file=url, status="idle", reason=verdict.reason)
-        for url, verdict in report.batch.masks
-        if verdict.status == "warning"
-    ]
-    told = {line.file for line in lines}
-    lines += [
-        InputLine(file=item.file, status="rejected", reason=item.reason, remedy=item.remedy)
-        for item in report.left_out
-        if item.file not in told
-    ]
-    return tuple(lines)
-
-
-def _used(record: ExposureRecord, item: LeftOut | None, used: set[str]) -> InputLine:
-    if record.name in used:
-        # an input may fail in one layer's tiles only after others were made of it
-        reason = record.verdict.reason if item is None else item.reason
-        status = record.verdict.status if item is None else "warning"
-        return input_line(record, status, reason, "" if item is None else item.remedy)
-    if item is not None:
-        return input_line(record, "rejected", item.reason, item.remedy)
-    return input_line(record, "unused", "its layer was not asked for")
 
 
 def _layer(result: Result, out: Path) -> LayerLine:
@@ -182,24 +138,3 @@ def _files(report: Report, out: Path) -> tuple[FileLine, ...]:
         for result in report.results
     }  # fmt: skip
     return (*exported, *stores.values())
-
-
-def _machine(threads: int, workers: str) -> dict[str, str]:
-    told = {
-        "made by": f"{threads} threads" if workers == "threads" else workers,
-        "cores": str(os.cpu_count() or 1),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-    if memory := _peak_memory():
-        told["peak memory"] = size_text(memory)
-    return told
-
-
-def _peak_memory() -> int:
-    """Give the most that this process ever held, bytes; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else held * 1024

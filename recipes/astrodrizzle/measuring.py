@@ -55,7 +55,18 @@ class Measured:
     left_out: tuple[LeftOut, ...] = ()
 
 
+def attach(planned: Planned, where: Path) -> tuple[Records, tuple[LeftOut, ...]]:
+    """Attach the masks and maps that the user gave; exposures whose own are broken are left out."""
+    request, records = planned.request, tuple(planned.exposures)
+    by_map = planned.parameters.final.final_wht_type == "IVM"
+    weighted = {e.layer_name for e in records} if by_map else set()
+    attached = attach_given(records, weighted, request.masks, request.ivm, where)
+    lost = tuple(LeftOut.of(error) for error in lost_by_masks(records, attached))
+    return attached.exposures, lost
+
+
 def measure(
+    records: Records,
     planned: Planned,
     where: Path,
     *,
@@ -67,6 +78,8 @@ def measure(
 
     Parameters
     ----------
+    records : tuple of ExposureRecord
+        Of the run, with the masks that `attach` gave them.
     planned : Planned
     where : Path
         Folder for masks that every worker sees.
@@ -82,26 +95,17 @@ def measure(
     StoreError
         If a mask cannot be written.
     """
-    p, request = planned.parameters, planned.request
-    records: Records = tuple(planned.exposures)
-    weighted = {e.layer_name for e in records} if p.final.final_wht_type == "IVM" else set()
-    attached = attach_given(records, weighted, request.masks, request.ivm, where)
-    left_out = [LeftOut.of(error) for error in lost_by_masks(records, attached)]
-    records = attached.exposures
+    p, left_out = planned.parameters, []
     if p.static.static:
         with timed(seconds, STATIC_MASK):
-            count = len(records)
-            progress(Step("static masks", 0, count, "exposures"))
+            progress(Step("static masks", 0, len(records), "exposures"))
             records, lost = _with_static_masks(records, p, where, planned.output, threads)
             left_out += lost
-            progress(Step("static masks", count, count, "exposures"))
     with timed(seconds, SUBTRACT_SKY):
-        count = len(records)
-        progress(Step("sky levels", 0, count, "exposures"))
+        progress(Step("sky levels", 0, len(records), "exposures"))
         solution = find_sky(records, p, threads)
         records = solution.apply(records)
         left_out += [LeftOut.of(error) for error in solution.failures]
-        progress(Step("sky levels", count, count, "exposures"))
     members: tuple[StackMember, ...] = ()
     if p.median.median and records:
         with timed(seconds, SEPARATE_DRIZZLE):

@@ -28,7 +28,7 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps, on_frame
 from hapdask.recipes.astrodrizzle.final import final_mosaic, plan_final
 from hapdask.recipes.astrodrizzle.finding import find_all
-from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, measure
+from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, attach, measure
 from hapdask.recipes.astrodrizzle.planning import Files, Place, Planned, Request, plan_run
 from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, temporary_folder
 from hapdask.recipes.reporting import LeftOut, Listener, silence, timed
@@ -227,19 +227,20 @@ class AstroDrizzleRun:
             If no exposure is left.
         """
         recall = Recall(self.where)
-        key = key_of_measured(self.planned.exposures, self.planned.parameters, self.median_frame)
-        known = None
-        if not (self.planned.request.masks or self.planned.request.ivm):
-            known = recall.measured(key, tuple(self.planned.exposures))
+        records, lost = attach(self.planned, self.where / "masks")
+        key = key_of_measured(records, self.planned.parameters, self.median_frame)
+        known = recall.measured(key, records)
         if known is None:
             known = measure(
+                records,
                 self.planned,
-                self.where,
+                self.where / "masks",
                 threads=self.threads,
                 progress=self.progress,
                 seconds=self.seconds,
             )
             recall.keep_measured(key, known)
+        known = replace(known, left_out=lost + known.left_out)
         if not known.exposures:
             reasons = "; ".join(str(each.error()) for each in known.left_out)
             raise PlanError(f"no exposure is left: {reasons}")

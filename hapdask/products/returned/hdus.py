@@ -114,9 +114,8 @@ def _write_changed(source: ByteSource, hdu: Hdu, change: Change, out: BinaryIO) 
     data = raw + bytes(-len(raw) % BLOCK)
     datasum = add_words(0, data)
     cards = _with_cards(cards, [*change.cards, *sums(datasum)])
-    text = b"".join(cards)
-    blocks = -(-(len(text) + CARD) // BLOCK)
-    out.write(seal(text.ljust(blocks * BLOCK - CARD) + b"END".ljust(CARD), datasum))
+    text = b"".join([*cards, b"END"])
+    out.write(seal(text.ljust(-(-len(text) // BLOCK) * BLOCK), datasum))
     out.write(data)
     return hdu.data_offset + -(-length // BLOCK) * BLOCK
 

@@ -24,7 +24,7 @@ from hapdask.products.steps.cards import chip_cards, frame_cards
 from hapdask.sky.frame import Frame
 
 _FLOAT, _SHORT, _BYTE = np.dtype(">f4"), np.dtype(">i2"), np.dtype("u1")
-_MEMORY = 128 << 20
+_MEMORY = 64 << 20
 _RATE = "electron / s"
 
 
