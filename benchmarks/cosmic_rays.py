@@ -24,9 +24,12 @@ from benchmarks.report import Figure
 from hapdask.config import load_astrodrizzle
 from hapdask.drizzling import steps
 from hapdask.drizzling.cosmic_rays import Stack, blot_blocks, find_cosmic_rays
+from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.members import stack_member
 from hapdask.drizzling.separate import drizzle_single
+from hapdask.drizzling.single_image import find_in_single_image
+from hapdask.drizzling.tile import drizzle_tile
 from hapdask.drizzling.weighting import to_electrons
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import read_chip_rows
@@ -40,6 +43,7 @@ from hapdask.sky.frame import Frame
 RA, DEC = 182.6, 28.2
 _DITHERS = ((-1.315, -1.655), (1.315, 1.655), (-1.0, 1.1), (1.2, -0.9))
 _TILE = 1024
+_APERTURE = 0.2  # arcsec
 #: DQ of pixels that are never used, and of those that hold another's charge.
 _BAD, _SATURATED = 4, 256
 Mask = NDArray[np.bool_]
@@ -95,7 +99,9 @@ WHOLE = (
     Case("WFC3", "UVIS", "F606W", 600.0, Mode(), 300),
     Case("WFC3", "IR", "F160W", 400.0, Mode(), 300),
 )
-QUICK = (Case("WFC3", "UVIS", "F606W", 600.0, Mode(subarray=Subarray(1, 1800, 900, 512, 512)), 900),)
+QUICK = (
+    Case("WFC3", "UVIS", "F606W", 600.0, Mode(subarray=Subarray(1, 1800, 900, 512, 512)), 900),
+)
 
 
 def make_stack(paths: Sequence[Path], preset: str) -> tuple[Stack, Frame]:
@@ -160,7 +166,9 @@ class Score:
     wrong: int = 0
     doubtful: int = 0
 
-    def add(self, clean: ExposureRecord, hit: ExposureRecord, k: int, deep: Mask, mask: Mask) -> None:
+    def add(
+        self, clean: ExposureRecord, hit: ExposureRecord, k: int, deep: Mask, mask: Mask
+    ) -> None:
         """Compare the mask of a chip with the charge that its pixels got."""
         chip = hit.chips[k]
         rows = read_chip_rows(hit, chip, 0, chip.shape[0])
@@ -203,3 +211,145 @@ def detection(case: Case, workdir: Path, *, gates: bool) -> list[Figure]:
                    "<=" if own else "", asked[1], f"{s.wrong}, {s.doubtful} of them hot or warm"),
         ]  # fmt: skip
     return figures
+
+
+def mosaic(stack: Stack, frame: Frame, masks: dict[tuple[str, int], Mask]) -> Image:
+    """Drizzle the exposures of a stack without what is masked."""
+    hits = [ChipHits(*key, np.flatnonzero(mask)) for key, mask in masks.items()]
+    out = np.empty(frame.shape, np.float32)
+    parameters = replace(stack.parameters, kernel="square")
+    for _, tile in frame.tiles(_TILE):
+        sums = drizzle_tile(stack.exposures, tile, parameters, ("sci",), hits)
+        out[tile.slices_in(frame)] = sums.plane("sci")
+    return out
+
+
+def apertures(image: Image, frame: Frame, ra: Image, dec: Image) -> Image:
+    """Sum of the pixels around positions, NaN where one is missing."""
+    px, py = frame.sky_to_pixel(ra, dec)
+    radius = _APERTURE / frame.pixel_scale
+    reach = int(radius) + 1
+    sums = np.full(px.size, np.nan)
+    for k, (x, y) in enumerate(zip(px, py, strict=True)):
+        i, j = round(x), round(y)
+        if min(i, j) > reach and i < frame.shape[1] - reach and j < frame.shape[0] - reach:
+            rows, columns = np.mgrid[j - reach : j + reach + 1, i - reach : i + reach + 1]
+            inside = np.hypot(rows - y, columns - x) <= radius
+            sums[k] = image[rows[inside], columns[inside]].sum()
+    return sums
+
+
+def photometry(case: Case, workdir: Path, *, gates: bool) -> list[Figure]:
+    """Fluxes of bright stars with masks made where there is no cosmic ray, and without."""
+    stack, frame = make_stack(case.observe(workdir, hit=False), "default")
+    masks = marked(stack, frame)
+    nothing = {key: np.zeros_like(mask) for key, mask in masks.items()}
+    scene = case.scene()
+    bright = scene.is_star & (scene.mag < 21.0)
+    where = scene.ra[bright], scene.dec[bright]
+    before = apertures(mosaic(stack, frame, nothing), frame, *where)
+    after = apertures(mosaic(stack, frame, masks), frame, *where)
+    ratio = (after / before)[np.isfinite(before) & (before > 0.0)]
+    sense = "<=" if gates else ""
+    return [
+        Figure(f"{case.label}: mean change of the flux of bright stars",
+               abs(float(np.mean(ratio)) - 1.0), "", sense, 1e-3, f"{ratio.size} stars"),
+        Figure(f"{case.label}: largest change", float(np.max(np.abs(ratio - 1.0)))),
+    ]  # fmt: skip
+
+
+def alone(case: Case, workdir: Path, *, gates: bool) -> list[Figure]:
+    """One exposure by its own shape: found, and what bright stars lose of their light."""
+    (hit, *_) = hd.measure(hd.open_exposures(case.observe(workdir, hit=True))).exposures
+    (clean, *_) = hd.measure(hd.open_exposures(case.observe(workdir, hit=False))).exposures
+    total, lost, light = Score(), 0.0, 0.0
+    scene = case.scene()
+    bright = scene.is_star & (scene.mag < 21.0)
+    for k, chip in enumerate(clean.chips):
+        mask = find_in_single_image(hit, hit.chips[k])
+        total.add(clean, hit, k, np.ones(chip.shape, np.bool_), mask)
+        rows = read_chip_rows(clean, chip, 0, chip.shape[0])
+        false = find_in_single_image(clean, chip)
+        stars = np.zeros(chip.shape, np.bool_)
+        x, y = chip.distortion.sky_to_pixel(scene.ra[bright], scene.dec[bright])
+        on = (x > 4) & (y > 4) & (x < chip.shape[1] - 5) & (y < chip.shape[0] - 5)
+        for i, j in zip(np.rint(x[on]).astype(int), np.rint(y[on]).astype(int), strict=True):
+            stars[j - 4 : j + 5, i - 4 : i + 5] = True
+        sky_free = (rows.sci - chip.sky) * stars
+        light += float(sky_free.sum())
+        lost += float(sky_free[false].sum())
+    sense = "<=" if gates else ""
+    return [
+        Figure(f"{case.label}, one exposure: found of those raised by 5 sigma",
+               total.found / max(total.raised, 1)),
+        Figure(f"{case.label}, one exposure: clean ones marked", total.wrong / total.clean),
+        Figure(f"{case.label}, one exposure: light of bright stars lost", lost / light, "",
+               sense, 5e-3),
+    ]  # fmt: skip
+
+
+def by_numpy(sci: Image, blot: Image, sky: float, variance: float) -> Mask:
+    """AstroDrizzle's derivative and test as its facts tell them, with NumPy and SciPy."""
+    from scipy import signal
+
+    a, b = blot.astype(np.float64) + sky, sci.astype(np.float64)
+    slope = np.zeros(a.shape, np.float32)
+    for axis in (0, 1):
+        for step in (1, -1):
+            shifted = np.roll(a, step, axis)
+            edge = [slice(None), slice(None)]
+            edge[axis] = slice(0, 1) if step > 0 else slice(-1, None)
+            shifted[tuple(edge)] = 0.0
+            np.maximum(slope, np.abs(a - shifted).astype(np.float32), out=slope)
+    difference, noise = np.abs(b - a), np.sqrt(np.abs(a + sky) + variance)
+    fine = difference <= 1.2 * slope + 3.5 * noise
+    around = signal.convolve2d(fine, np.ones((3, 3)), mode="same", boundary="symm")
+    good: Mask = (difference <= 0.7 * slope + 3.0 * noise) | (around >= 9)
+    return ~good
+
+
+def speed(*, quick: bool) -> list[Figure]:
+    """Derivative and test of a whole chip, CPU time."""
+    shape = (300, 400) if quick else (2051, 4096)
+    rng = np.random.default_rng(0)
+    blot = (30.0 * rng.gamma(1.0, 1.0, shape)).astype(np.float32)
+    sci = (blot + rng.normal(28.0, 7.0, shape)).astype(np.float32)
+    err = np.sqrt(np.maximum(sci, 0.0) + 10.0)
+    out = np.empty(shape, np.uint8)
+    theirs = min(cpu_seconds(partial(by_numpy, sci, blot, 28.0, 9.0)) for _ in range(2))
+    figures = []
+    for kind, label in ((rejection.UPSTREAM, "upstream's rule"), (rejection.ERROR, "ours, ERR")):
+        levels = rejection.Levels(kind, 1.0, 1.0, 28.0, 9.0, 28.0)
+        work = partial(rejection.find, sci, err, blot, levels, (1.2, 3.5, 0.7, 3.0), out)
+        work()
+        ours = min(cpu_seconds(work) for _ in range(5))
+        figures.append(
+            Figure(f"test, {label}: times NumPy and SciPy", theirs / ours, "",
+                   "" if quick else ">=", 30.0, f"{ours / out.size * 1e9:.2f} ns per pixel")
+        )  # fmt: skip
+    return figures
+
+
+class Test:
+    """The test of a chip's pixels (asv)."""
+
+    def time_test(self) -> None:
+        speed(quick=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Figure]:
+    """Run the benchmark and print its figures."""
+    options = make_parser(__doc__).parse_args(arguments)
+    gates = not options.quick
+    figures = speed(quick=options.quick)
+    for case in QUICK if options.quick else WHOLE:
+        figures += detection(case, options.workdir, gates=gates)
+        figures += photometry(case, options.workdir, gates=gates)
+        if case.detector == "UVIS":
+            figures += alone(case, options.workdir, gates=gates)
+    show("Cosmic rays", figures, quick=options.quick)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 #: Shifts of the partners in pixels of the last chip; the first exposure stays as it is.
 SHIFTS = ((0, 0), (11, -7), (-6, 13), (9, 18))
-_NOISE = 2.0  # in the unit of SCI
-_TRACKS, _LONGEST, _BRIGHTNESS = 1500, 8, 400.0
+_NOISE = 0.5  # of what lies below the median
+_TRACKS, _LONGEST, _BRIGHTNESS = 1500, 8, 200.0  # per chip; pixels; in that noise
 _ORBIT = 0.07  # days
-_FIELDS = ("SCI", "ERR", "DQ", "SDQ")
+#: What moves with the sky; flags stay on the detector.
+_MOVED = ("SCI", "ERR")
 
 Floats = NDArray[np.float64]
 
@@ -72,25 +73,27 @@ def _write(path: Path, folder: Path, k: int, step: Floats, rolls: dict[int, Floa
         for hdu in hdus:
             if hdu.name == "SCI":
                 hdu.header["EXPNAME"] = name
-            if hdu.name in _FIELDS and k:
+            if "CRVAL1" in hdu.header and k:
+                dec = math.radians(hdu.header["CRVAL2"])
+                hdu.header["CRVAL1"] -= float(step[0]) / math.cos(dec)
+                hdu.header["CRVAL2"] -= float(step[1])
+            if hdu.name in _MOVED and k:
                 dx, dy = rolls[hdu.ver].astype(int)
                 hdu.data = np.roll(hdu.data, (dy, dx), axis=(0, 1))
-                if "CRVAL1" in hdu.header:
-                    dec = math.radians(hdu.header["CRVAL2"])
-                    hdu.header["CRVAL1"] -= float(step[0]) / math.cos(dec)
-                    hdu.header["CRVAL2"] -= float(step[1])
-                if hdu.name == "SCI":
-                    hdu.data += rng.normal(0.0, _NOISE, hdu.data.shape).astype(np.float32)
-                    _hit(hdu.data, rng)
+            if hdu.name == "SCI" and k:
+                low, middle = np.percentile(hdu.data, [16.0, 50.0])
+                noise = _NOISE * (middle - low)
+                hdu.data += rng.normal(0.0, noise, hdu.data.shape).astype(np.float32)
+                _hit(hdu.data, noise, rng)
         hdus.writeto(out, overwrite=True)
     return out
 
 
-def _hit(data: NDArray[np.float32], rng: np.random.Generator) -> None:
+def _hit(data: NDArray[np.float32], noise: float, rng: np.random.Generator) -> None:
     """Add straight tracks of cosmic rays."""
     for _ in range(_TRACKS):
         length, angle = rng.integers(1, _LONGEST), rng.uniform(0.0, math.pi)
         along = np.arange(length)
         y = (rng.uniform(0, data.shape[0]) + along * math.sin(angle)).astype(int) % data.shape[0]
         x = (rng.uniform(0, data.shape[1]) + along * math.cos(angle)).astype(int) % data.shape[1]
-        data[y, x] += np.float32(rng.exponential(_BRIGHTNESS))
+        data[y, x] += np.float32(noise * rng.exponential(_BRIGHTNESS))

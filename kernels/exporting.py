@@ -40,7 +40,7 @@ def swap_words(words: NDArray[np.uint32], out: NDArray[np.uint32]) -> int:
                 | ((w >> np.uint32(8)) & low)
                 | (w >> np.uint32(24))
             )
-    return total
+    return int(total)
 
 
 @kernel
@@ -94,13 +94,18 @@ def find_rows(
 
 @kernel
 def spread_words(
-    rows: NDArray[np.int32], words: NDArray[np.uint32], planes: NDArray[np.uint32]
+    rows: NDArray[np.int32],
+    place: NDArray[np.int32],
+    words: NDArray[np.uint32],
+    planes: NDArray[np.uint32],
 ) -> None:
     """Fill planes with the words of each pixel's row.
 
     Parameters
     ----------
     rows : ndarray of int32, shape (ny, nx)
+    place : ndarray of int32, shape (rows,)
+        Where the words of a row stand.
     words : ndarray of uint32, shape (planes, n)
     planes : ndarray of uint32, shape (planes, ny, nx)
         Receives them.
@@ -109,7 +114,7 @@ def spread_words(
     for p in range(n):
         for j in range(ny):
             for i in range(nx):
-                planes[p, j, i] = words[p, rows[j, i]]
+                planes[p, j, i] = words[p, place[rows[j, i]]]
 
 
 @kernel

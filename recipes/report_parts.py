@@ -82,7 +82,7 @@ def input_line(record: ExposureRecord, status: str, reason: str, remedy: str = "
 
 def input_lines(
     given: Exposures,
-    left_out: Iterable[LeftOut],
+    left_out: Sequence[LeftOut],
     used: Collection[str],
     masks: Iterable[tuple[str, Verdict]] = (),
 ) -> tuple[InputLine, ...]:
@@ -92,7 +92,7 @@ def input_lines(
     ----------
     given : Exposures
         All inputs with their verdicts.
-    left_out : iterable of LeftOut
+    left_out : sequence of LeftOut
     used : collection of str
         Names of the exposures that are in the products.
     masks : iterable of (str, Verdict)
@@ -121,7 +121,7 @@ def input_lines(
     told = {line.file for line in lines}
     lines += [
         InputLine(file=item.file, status="rejected", reason=item.reason, remedy=item.remedy)
-        for item in missing.values()
+        for item in left_out
         if item.file not in told
     ]
     return tuple(lines)

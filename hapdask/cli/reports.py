@@ -25,9 +25,14 @@ def write_page(report: Report, context: typer.Context, client: Client | None = N
     """Write the HTML report of a command's run; gives its path."""
     from hapdask.recipes.run_report import write_run_report
 
+    command = context.find_root().obj or ()
+    return write_run_report(report, command=command, workers=workers_text(client))
+
+
+def workers_text(client: Client | None) -> str:
+    """Say who made the tiles."""
     count = 0 if client is None else len(client.nthreads())
-    workers = f"{plural(count, 'worker')} of a cluster" if count else "threads"
-    return write_run_report(report, command=context.find_root().obj or (), workers=workers)
+    return f"{plural(count, 'worker')} of a cluster" if count else "threads"
 
 
 def show_report(report: Report, out: Path, page_path: Path | None) -> None:

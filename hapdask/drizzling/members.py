@@ -9,9 +9,7 @@ pixel is drizzled, and SCI is not read where flags tell which pixels are good.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.inputs import chain_to_root, make_drop
 from hapdask.drizzling.median import StackMember
-from hapdask.drizzling.sky_levels.geometry import ChipArea, outline
 from hapdask.drizzling.weighting import electron_gain, to_electrons, weigh
 from hapdask.kernels.chains import Chain, map_points
 from hapdask.kernels.drizzle import Drop
@@ -65,13 +62,10 @@ def stack_member(
         If the exposure or a mask cannot be read.
     """
     weight = area = 0.0
-    good: list[NDArray[np.bool_]] = []
     for chip in exposure.chips:
         total, bad = _weigh_chip(exposure, chip, frame, parameters)
         weight += total
         area += _covered(chain_to_root(chip, frame), bad, make_drop(chip, frame, parameters))
-        good.append(~bad)
-    area -= _shared(exposure.chips, good, frame)
     sky = min(_sky(exposure, chip, frame) for chip in exposure.chips)
     noise = math.sqrt(sum(c.read_noise**2 for c in exposure.chips) / len(exposure.chips))
     return StackMember(weight / area if area else 0.0, sky, noise)
@@ -118,25 +112,6 @@ def _covered(chain: Chain, bad: Bad, drop: Drop) -> float:
     elif drop.signed:
         reach[:2] = drop.halo
     return covered_area(bad, jacobian, inverse, reach, _POINTS) * area / (nx * ny)
-
-
-def _shared(chips: Sequence[ChipRecord], good: Sequence[Bad], frame: Frame) -> float:
-    """Output pixels that two chips of an exposure cover: those of WFPC2 overlap."""
-    found = 0.0
-    for (one, on_one), (two, on_two) in combinations(zip(chips, good, strict=True), 2):
-        pixels, usable, _ = _on(one, on_one, two)
-        if pixels:
-            _, _, part = _on(two, on_two, one)
-            found += usable * part * (one.idcscale / frame.pixel_scale) ** 2
-    return found
-
-
-def _on(chip: ChipRecord, good: Bad, other: ChipRecord) -> tuple[int, int, float]:
-    """Pixels of a chip that lie on another; how many of them are good, and which part."""
-    spans = ChipArea(chip).spans(outline(other))
-    pixels = int((spans[:, 2] - spans[:, 1]).sum())
-    usable = sum(int(np.count_nonzero(good[y, x0:x1])) for y, x0, x1 in spans)
-    return pixels, usable, usable / max(pixels, 1)
 
 
 def _jacobian(chain: Chain, x: float, y: float) -> NDArray[np.float64]:

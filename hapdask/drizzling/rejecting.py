@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hapdask.drizzling.cosmic_rays import Stack, find_cosmic_rays
 from hapdask.drizzling.hits import ChipHits, HitBits
@@ -180,13 +181,20 @@ def _without(stack: Stack, failed: InputError) -> Stack:
     return replace(stack, exposures=exposures, members=members, images=len(exposures), typical=None)
 
 
+def attach_mask(
+    exposure: ExposureRecord, extver: int, mask: NDArray[np.uint8] | NDArray[np.bool_], folder: Path
+) -> ExposureRecord:
+    """Keep the cosmic rays of a chip as one of its masks."""
+    path = folder / f"{exposure.name}_sci{extver}_crmask{SUFFIX}"
+    return exposure.with_mask(extver, write_mask(path, mask, KIND))
+
+
 def _with_masks(
     exposure: ExposureRecord, bits: Mapping[Chip, HitBits], folder: Path
 ) -> ExposureRecord:
     for chip in exposure.chips:
-        path = folder / f"{exposure.name}_sci{chip.extver}_crmask{SUFFIX}"
         mask = bits[exposure.name, chip.extver].mask()
-        exposure = exposure.with_mask(chip.extver, write_mask(path, mask, KIND))
+        exposure = attach_mask(exposure, chip.extver, mask, folder)
     return exposure
 
 

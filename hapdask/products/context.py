@@ -72,13 +72,15 @@ class ContextBits:
         rows, used = np.empty(keys.shape, np.int32), np.zeros(known.size + 1, bool)
         if find_rows(np.ascontiguousarray(keys), known, rows, used):
             self._rows(np.unique(keys), palette)  # says which key it was
-        words = np.zeros((self.planes, known.size + 1), dtype=np.uint32)
         some = np.flatnonzero(used[:-1])
+        place = np.full(used.size, some.size, np.int32)
+        place[some] = np.arange(some.size)
+        words = np.zeros((self.planes, some.size + 1), dtype=np.uint32)
         for start in range(0, some.size, _SLAB):
-            part = some[start : start + _SLAB]
-            words[:, part] = self._words(part, palette)
+            part = slice(start, min(start + _SLAB, some.size))
+            words[:, part] = self._words(some[part], palette)
         planes = np.empty((self.planes, *keys.shape), np.uint32)
-        spread_words(rows, words, planes)
+        spread_words(rows, place, words, planes)
         return planes.view(np.int32)
 
     def _words(self, rows: npt.NDArray[np.intp], palette: Palette) -> npt.NDArray[np.uint32]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
 
 from hapdask.cli.astrodrizzle.reading import KINDS
+from hapdask.config.astrodrizzle import NAMES
 from hapdask.recipes.astrodrizzle.writing import KEPT
 
 
@@ -83,7 +86,7 @@ def test_one_file_and_all_files_of_the_steps(hapdask, files, out):
     run = hapdask(
         "astrodrizzle", *files, "-o", out, "--build", "--output", "m83", "--keep", "all",
         "--per-exposure", "--dq-copies", "--zarr", "--skymethod", "localmin",
-        "--final-bits", "None",
+        "--final-bits", "None", "--report",
     )  # fmt: skip
     assert run.code == 0
     names = {path.name for path in out.iterdir()}
@@ -97,6 +100,13 @@ def test_one_file_and_all_files_of_the_steps(hapdask, files, out):
     shown = " ".join(run.out.split())
     assert "Final Drizzle done" in shown
     assert "m83_drc.fits" in shown
+    told = json.loads((out / "report.json").read_text())
+    assert len(told["inputs"]) == 3
+    assert all(chip["sky"] for line in told["inputs"] for chip in line["chips"])
+    assert {"m83_drc.fits", "m83_med.fits"} <= {file["path"] for file in told["files"]}
+    assert {line["name"] for line in told["parameters"]} == set(NAMES)
+    assert "Driz_CR" in told["seconds"]
+    assert "m83_med.fits" in (out / "report.html").read_text()
 
 
 def test_one_exposure_says_what_is_off(hapdask, files, out):

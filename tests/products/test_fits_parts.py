@@ -1,8 +1,11 @@
 """The parts of the FITS export: checksums, cards, figures, outlines, context, trimming."""
 
 import math
+import threading
+import time
 import warnings
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -274,6 +277,67 @@ def test_blocks_cover_everything_once_within_the_memory():
                 np.testing.assert_array_equal(block.data["b"], 2 * values[part][:ny, :nx])
                 seen[part][:ny, :nx] += 1
             assert (seen == 1).all()
+
+
+def observed(shape, chunk, seen):
+    """Make a lazy array that notes the thread of each block, and how many are made at once."""
+    lock = threading.Lock()
+
+    def make(block, block_info=None):
+        with lock:
+            seen["now"] = seen.get("now", 0) + 1
+            seen["most"] = max(seen.get("most", 0), seen["now"])
+            seen.setdefault("threads", set()).add(threading.get_ident())
+        time.sleep(0.01)
+        with lock:
+            seen["now"] -= 1
+            seen["made"] = seen.get("made", 0) + 1
+            if block_info[0]["chunk-location"] == seen.get("bad"):
+                raise StoreError("a broken block")
+        return block
+
+    zeros = da.zeros(shape, chunks=chunk, dtype=np.float32)
+    return xr.Dataset(
+        {
+            "a": (
+                ("y", "x"),
+                zeros.map_blocks(make, dtype=np.float32, meta=np.empty((0, 0), np.float32)),
+            )
+        }
+    )
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_blocks_are_made_while_others_are_written(ordered):
+    seen = {}
+    block_bytes, ahead = 64 * 64 * 4, []
+    starts = []
+    for n, block in enumerate(
+        blocks_of(observed((256, 256), 64, seen), 4 * block_bytes, threads=2, ordered=ordered)
+    ):
+        starts.append((block.y0, block.x0))
+        time.sleep(0.02)
+        ahead.append(seen["made"] - n - 1)
+    assert 1 <= seen["most"] <= 2
+    assert max(ahead) >= 1
+    assert max(ahead) <= 3  # the memory has room for three beside the one that is written
+    wanted = [(y, x) for y in range(0, 256, 64) for x in range(0, 256, 64)]
+    assert (starts if ordered else sorted(starts)) == wanted
+
+
+def test_an_error_in_a_block_stops_the_others():
+    seen = {"bad": (0, 1)}
+    with pytest.raises(StoreError, match="a broken block"):
+        for _ in blocks_of(observed((640, 640), 64, seen), 10**9, threads=2):
+            pass
+    assert seen["made"] < 100
+
+
+def test_what_dask_was_told_is_heeded():
+    seen = {}
+    with dask.config.set(scheduler="synchronous"):
+        assert len(list(blocks_of(observed((128, 128), 64, seen), 10**9, threads=2))) == 4
+    assert seen["threads"] == {threading.get_ident()}
 
 
 def test_the_common_box_holds_all_layers():

@@ -17,14 +17,18 @@ from hapdask.cli.runs import finish, open_files, resumable, warn
 from hapdask.errors import PlanError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from hapdask.observe.exposure import Exposures
     from hapdask.recipes.astrodrizzle.run import AstroDrizzleRun
+    from hapdask.recipes.astrodrizzle.writing import Written
 
 _GOES_ON = "what was measured is kept, the same command goes on from there"
 
 
 @spelt_out
 def astrodrizzle(
+    typed: typer.Context,
     files: options.Files,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where all goes.")],
     wcs: Wcs,
@@ -69,7 +73,8 @@ def astrodrizzle(
     if dry_run:
         _show_plan(exposures, asked, strict=strict, as_json=as_json)
     else:
-        _make(exposures, asked, wanted, out, team, strict=strict, as_json=as_json)
+        page_of = typed if products.report else None
+        _make(exposures, asked, wanted, out, team, page_of, strict=strict, as_json=as_json)
 
 
 def _maps(inputs: Inputs, exposures: Exposures, steps: Steps, settings: Mapping[str, Any]) -> Any:
@@ -126,6 +131,7 @@ def _make(
     wanted: Mapping[str, Any],
     out: Path,
     team: Team,
+    page_of: typer.Context | None,
     *,
     strict: bool,
     as_json: bool,
@@ -143,9 +149,21 @@ def _make(
         if strict and run.measured.left_out:
             raise run.measured.left_out[0].error()
         written = run.write(out, **{**wanted, "keep": kept_by(run, wanted["keep"])})
+        page = None if page_of is None else _write_page(run, written, out, page_of, client)
     if as_json:
-        show_json(made_document(run, written))
+        show_json(made_document(run, written, page))
     else:
-        show_made(run, written)
+        show_made(run, written, page)
     warn(warnings_of(run))
     finish(run.left_out)
+
+
+def _write_page(
+    run: AstroDrizzleRun, written: Written, out: Path, context: typer.Context, client: Client | None
+) -> Path:
+    """Write the HTML report; gives its path."""
+    from hapdask.cli.reports import workers_text
+    from hapdask.recipes.astrodrizzle.report import write_report_of
+
+    command = context.find_root().obj or ()
+    return write_report_of(run, written, out, command=command, workers=workers_text(client))

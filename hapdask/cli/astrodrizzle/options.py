@@ -142,6 +142,13 @@ DqCopies = Annotated[
         help="Copies of the inputs with cosmic rays in DQ and MDRIZSKY.",
     ),
 ]  # fmt: skip
+Report = Annotated[
+    bool,
+    typer.Option(
+        "--report", metavar="", rich_help_panel=_PRODUCTS,
+        help="report.html and report.json: inputs, sky, steps, parameters, products.",
+    ),
+]  # fmt: skip
 Work = Annotated[
     Path | None,
     typer.Option(
@@ -226,4 +233,5 @@ class Products:
     no_fits: NoFits = False
     dq_copies: DqCopies = False
     dq_zarr: DqZarr = False
+    report: Report = False
     work: Work = None

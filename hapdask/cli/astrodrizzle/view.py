@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,7 +55,7 @@ def show_plan(run: AstroDrizzleRun) -> None:
     _name_ignored(run)
 
 
-def show_made(run: AstroDrizzleRun, written: Written) -> None:
+def show_made(run: AstroDrizzleRun, written: Written, page_path: Path | None) -> None:
     """Show the steps with their seconds, and the files."""
     page().print()
     show_steps(step_lines(run.resolved, run.seconds), done=True)
@@ -62,6 +63,8 @@ def show_made(run: AstroDrizzleRun, written: Written) -> None:
     for path in written.files:
         size = f"  {size_text(path.stat().st_size)}" if path.is_file() else ""
         typer.echo(f"  {path}{size}")
+    if page_path is not None:
+        typer.echo(f"\nreport: {page_path}")
     typer.echo(f"\ntime: {time_text(sum(run.seconds.values()))}")
     _name_ignored(run)
 
@@ -78,11 +81,12 @@ def plan_document(run: AstroDrizzleRun) -> dict[str, Any]:
     }
 
 
-def made_document(run: AstroDrizzleRun, written: Written) -> dict[str, Any]:
+def made_document(run: AstroDrizzleRun, written: Written, page_path: Path | None) -> dict[str, Any]:
     """Make the JSON document of a run that is done."""
     return {
         "status": "made in part" if run.left_out else "made",
         **_document(run),
+        "report": None if page_path is None else str(page_path),
         "files": [str(path) for path in written.files],
         "seconds": {step: round(value, 3) for step, value in run.seconds.items()},
     }
