@@ -63,7 +63,7 @@ def _write(path: Path, folder: Path, k: int, step: Floats, rolls: dict[int, Floa
 
     root = path.name.split("_")[0]
     name = root[:6] + str(k) + root[7:]
-    out = folder / path.name.replace(root, name)
+    out = folder / f"{name}_{path.stem.split('_')[1]}.fits"
     rng = np.random.default_rng(100 + k)
     with fits.open(path) as hdus:
         hdus[0].header["ROOTNAME"], hdus[0].header["FILENAME"] = name.upper(), out.name

@@ -45,6 +45,8 @@ PARAMETERS: dict[str, object] = {
     "build": False,
     "context": True,
 }
+#: Given to ours alone: AstroDrizzle has no flags between good and bad.
+_OURS: dict[str, object] = {"final_doubtful_bits": 0}
 #: Pages that hold part of a product, directories, a log: what may be written beyond the products.
 _OVERHEAD = 1.02
 
@@ -69,7 +71,9 @@ def inputs_of(workdir: Path, *, quick: bool) -> list[Path]:
 def run_ours(inputs: Sequence[Path], out: Path, threads: int, preset: str) -> Trial:
     """Run the command in an empty folder."""
     shutil.rmtree(out, ignore_errors=True)
-    settings = [word for item in PARAMETERS.items() for word in ("--set", "{}={}".format(*item))]
+    settings = [
+        word for item in (PARAMETERS | _OURS).items() for word in ("--set", "{}={}".format(*item))
+    ]
     program = Path(sys.executable).with_name("hapdask")
     command = [program, "astrodrizzle", *inputs, "-o", out, "--preset", preset, *settings]
     usage = run_program([*command, "--threads", str(threads)])

@@ -215,7 +215,7 @@ def mode(
     upstream : bool
         As ImageStats, whose bins are stretched to end at the largest value (which has one to
         itself), whose peak is told in bins that are not, and whose last bin counts what was
-        clipped.
+        clipped; where the first pixel was clipped, its limit is taken for an extreme.
 
     Returns
     -------
@@ -233,6 +233,10 @@ def mode(
         return math.nan, 0
     low, high = np.float32(clipped.low), np.float32(clipped.high)
     least, most = (_value(key) for key in passes.extremes(image, use, spans, low, high))
+    if upstream:
+        # Its search begins with the first pixel, brought inside the limits.
+        first = min(max(_first_value(image, use, spans), float(low)), float(high))
+        least, most = min(least, first), max(most, first)
     width, span = binwidth * clipped.stddev, most - least
     if width < _NARROWEST or span < _NARROWEST or width > span:
         return least + 0.5 * width, 1
@@ -247,6 +251,14 @@ def mode(
     counts = np.zeros((4, bins), np.int64)
     passes.histogram(image, use, spans, np.float32(least), end, scale, counts)
     return least + (_peak(counts.sum(axis=0)) + 0.5) * width, bins
+
+
+def _first_value(image: Image, use: Use, spans: Spans) -> float:
+    """Value of the first used pixel, of which there is one."""
+    for y, x0, x1 in spans:
+        if use[y, x0:x1].any():
+            return float(image[y, x0 + int(np.argmax(use[y, x0:x1]))])
+    return math.nan
 
 
 def _upstream_end(least: np.float32, step: np.float32, scale: np.float32, bins: int) -> np.float32:

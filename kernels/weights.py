@@ -191,4 +191,5 @@ def covered_area(
             if found:
                 break
         touched += found
-    return touched / points * (nx + 2.0 * wide) * (ny + 2.0 * tall)
+    area: float = touched / points * (nx + 2.0 * wide) * (ny + 2.0 * tall)
+    return area

@@ -21,9 +21,9 @@ benchmarks = pytest.importorskip("benchmarks", reason="the repository is not on 
 
 SCRIPTS = (
     "map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky",
-    "pipeline_memory",
+    "pipeline_memory", "stack",
 )  # fmt: skip
-PEERS = ("astrodrizzle", "realpixels", "pipeline")
+PEERS = ("astrodrizzle", "realpixels", "pipeline", "steps")
 FOLDER = Path(benchmarks.__path__[0])
 
 
@@ -41,6 +41,14 @@ def run_quick(name: str, workdir: Path, *options: str) -> dict[str, float]:
     assert figures
     assert all(np.isfinite(figure.value) for figure in figures)
     return {figure.name: figure.value for figure in figures}
+
+
+def test_cosmic_rays_are_found(workdir: Path) -> None:
+    found = run_quick("cosmic_rays", workdir)
+    assert found["UVIS, ours: found of those raised by 5 sigma"] >= 0.99
+    assert found["UVIS, ours: clean ones marked"] <= 5e-5  # a few pixels of 850 000
+    assert found["UVIS: mean change of the flux of bright stars"] <= 1e-3
+    assert found["UVIS, one exposure: light of bright stars lost"] <= 5e-3
 
 
 def test_map_is_accurate(workdir: Path) -> None:
@@ -75,6 +83,12 @@ def test_the_pipeline_writes_nothing_but_products(workdir: Path) -> None:
     assert found["products"] > 0.0
     assert found["bytes written, of those of the products"] <= 1.1
     assert {path.name for path in workdir.iterdir()} <= {"inputs"}
+
+
+def test_medians_and_blots_agree(workdir: Path) -> None:
+    found = run_quick("stack", workdir)
+    assert found.get("median of 8: worst difference", 0.0) <= 1e-7
+    assert found.get("blot poly5: 99.9 % within, sigma", 0.0) <= 1e-3
 
 
 def test_sky_levels_are_right(workdir: Path) -> None:

@@ -44,6 +44,12 @@ def block_rows(blocks: NDArray[np.int64], chip: ChipRecord) -> tuple[int, int]:
     return first * BLOCK[0], min(last * BLOCK[0], chip.shape[0])
 
 
+def block_columns(blocks: NDArray[np.int64], chip: ChipRecord) -> tuple[int, int]:
+    """Detector columns of some blocks: first, and the one after the last."""
+    first, last = int(blocks[:, 1].min()), int(blocks[:, 1].max()) + 1
+    return first * BLOCK[1], min(last * BLOCK[1], chip.shape[1])
+
+
 def flux_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
     """Factor from SCI units to flux per second and output pixel.
 

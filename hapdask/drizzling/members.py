@@ -103,7 +103,7 @@ def _covered(chain: Chain, bad: Bad, drop: Drop) -> float:
     px, py = px - px[0], py - py[0]
     area = 0.5 * abs(float(np.sum(px * np.roll(py, -1) - np.roll(px, -1) * py)))
     jacobian = _jacobian(chain, 0.5 * (nx - 1), 0.5 * (ny - 1))
-    inverse = np.linalg.inv(jacobian)
+    inverse = np.linalg.inv(jacobian).astype(np.float64)
     reach = np.array([0.5 + drop.halo, 0.5 + drop.halo, np.inf, np.inf])
     if drop.is_square:
         # Two rectangles touch where they do along the sides of either.
@@ -111,7 +111,8 @@ def _covered(chain: Chain, bad: Bad, drop: Drop) -> float:
         reach[2:] = 0.5 * drop.pixfrac + 0.5 * np.abs(inverse).sum(axis=1)
     elif drop.signed:
         reach[:2] = drop.halo
-    return covered_area(bad, jacobian, inverse, reach, _POINTS) * area / (nx * ny)
+    touched: float = covered_area(bad, jacobian, inverse, reach, _POINTS)
+    return float(touched * area / (nx * ny))
 
 
 def _jacobian(chain: Chain, x: float, y: float) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ records, so a mosaic on another frame finds them there.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,10 +34,10 @@ log = logging.getLogger(__name__)
 #: Kind of the masks, see `hapdask.observe.parts.MaskRef`.
 KIND = "cosmic rays"
 #: Bytes of the stacks that are held at once, by all threads together.
-_BUDGET = 400_000_000
+_BUDGET = 900_000_000
 #: Bytes per pixel of a tile: of every exposure, and of what is made of them.
 _EACH, _COMMON = 4, 40
-_LARGEST, _SMALLEST = 2048, 256
+_LARGEST, _SMALLEST = 2304, 256
 #: Pixels of an exposure on an axis that tell how much of it a frame holds.
 _SAMPLES = 24
 #: Part of an exposure outside the median frame that is worth a word.
@@ -77,10 +78,11 @@ def tile_tests(stack: Stack, frame: Frame, *, threads: int = 1) -> Iterator[Tile
     deepest = max(
         (len(reach.within(part).exposures) for _, part in frame.tiles(_LARGEST)), default=0
     )
-    side = _LARGEST
-    while side > _SMALLEST and (deepest * _EACH + _COMMON) * side**2 > _BUDGET / threads:
-        side //= 2
-    for _, part in frame.tiles(side):
+    pixels = _BUDGET / threads / (deepest * _EACH + _COMMON)
+    side = min(max(math.isqrt(int(pixels)), _SMALLEST), _LARGEST)
+    # As many tiles, alike in size: slivers at an edge are nearly all halo.
+    longest = max(frame.shape)
+    for _, part in frame.tiles(-(-longest // -(-longest // side))):
         near = reach.within(part.pad(reach.halo))
         if near.exposures:
             yield TileTest(near, part)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.inputs import ReachingChip, block_rows
+from hapdask.drizzling.inputs import ReachingChip, block_columns, block_rows
 from hapdask.drizzling.weighting import electron_gain, weigh, weigh_by_time
-from hapdask.kernels.blocks import BLOCK, ChipPixels
+from hapdask.kernels.blocks import ChipPixels
 from hapdask.kernels.singles import Judgement, drizzle_alone, fold
 from hapdask.observe.pixels import ChipReader, open_chip
 from hapdask.observe.record import ExposureRecord
@@ -133,8 +133,7 @@ def _read(
     """Read and weigh the pixels of some blocks."""
     exposure, chip = found.exposure, found.chip
     first, last = block_rows(blocks, chip)
-    left = int(blocks[:, 1].min()) * BLOCK[1]
-    right = min((int(blocks[:, 1].max()) + 1) * BLOCK[1], chip.shape[1])
+    left, right = block_columns(blocks, chip)
     gain = electron_gain(exposure, chip, frame)
     by_time = parameters.weight == "EXP"
     rows = reader.read(first, last, (left, right), errors=not by_time)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hapdask.drizzling.rejecting import Rejection, attach_mask
 from hapdask.drizzling.weighting import dark_variance, to_electrons
 from hapdask.errors import InputError
+from hapdask.observe.instruments import instrument_of
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import ChipRows, open_chip
 from hapdask.observe.record import ExposureRecord
@@ -29,7 +30,7 @@ Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 #: Positions on a chip, on each axis, that are looked for in the other exposures.
-_SAMPLES = 16
+_SAMPLES = 32
 #: Part of an exposure that may overlap with others, and it is alone all the same.
 _SHARED = 0.05
 #: Flagged pixels in a square of 3 that make an area, such as a saturated core and its bleeding,
@@ -50,12 +51,6 @@ class SingleImageTest:
         and its contrast with what is smooth on the scale of a star.
     niter : int
         Rounds.
-    beside, diagonal : float
-        Light of the two pixels on either side of a star's peak, along the weakest direction, in
-        units of twice the peak's: at least that much.  The pixels of WFPC2's wide field, as large
-        as its stars, leave the least.
-    around : float
-        Light of the 16 pixels around a star's 3 x 3, in units of that square's.
     faintest : float
         Peaks below so much noise are not looked at: noise would make stars of them.
     """
@@ -64,9 +59,6 @@ class SingleImageTest:
     sigfrac: float = 0.4
     objlim: float = 8.0
     niter: int = 4
-    beside: float = 0.15
-    diagonal: float = 0.05
-    around: float = 0.1
     faintest: float = 8.0
 
 
@@ -190,7 +182,9 @@ def find_in_single_image(
         objlim=test.objlim,
         niter=test.niter,
     )
-    stars = _stars(image - np.float32(level), variance, test)
+    facts = instrument_of(exposure.instrument, exposure.detector).chip(chip.chip)
+    bright = np.float32(test.faintest) * np.sqrt(variance)
+    stars = _stars(image - np.float32(level), bright, facts.star)
     mask: Mask = found & ~stars & ~unusable
     return mask
 
@@ -220,13 +214,11 @@ def _unusable(rows: ChipRows, good_bits: int | None) -> Mask:
     return bad | around
 
 
-def _stars(light: Image, variance: Image, test: SingleImageTest) -> Mask:
+def _stars(light: Image, bright: Image, least: tuple[float, float, float]) -> Mask:
     """Cores of stars: around every peak that has light on all its sides."""
     from scipy import ndimage
 
-    peaks = (ndimage.maximum_filter(light, 3) == light) & (
-        light > np.float32(test.faintest) * np.sqrt(variance)
-    )
+    peaks = (ndimage.maximum_filter(light, 3) == light) & (light > bright)
     border = _CORE + 1
     peaks[:border] = peaks[-border:] = False
     peaks[:, :border] = peaks[:, -border:] = False
@@ -241,9 +233,9 @@ def _stars(light: Image, variance: Image, test: SingleImageTest) -> Mask:
     diagonal = np.minimum(near(-1, -1) + near(1, 1), near(-1, 1) + near(1, -1))
     twice = 2.0 * near(0, 0)
     is_star = (
-        (beside > test.beside * twice)
-        & (diagonal > test.diagonal * twice)
-        & (wide - square > test.around * square)
+        (beside > least[0] * twice)
+        & (diagonal > least[1] * twice)
+        & (wide - square > least[2] * square)
     )
     stars = np.zeros(light.shape, np.bool_)
     stars[y[is_star], x[is_star]] = True

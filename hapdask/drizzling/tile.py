@@ -219,17 +219,18 @@ def drizzle_tile(
         exposure, chip = found.exposure, found.chip
         geometry = found.geometry()
         pixels = read_pixels(found, frame, parameters, errors=tile.every_plane)
-        _leave_out(pixels, hits[exposure.name, chip.extver])
+        _leave_out(pixels, chip.shape[1], hits[exposure.name, chip.extver])
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
         tile.add_chip(geometry, found.blocks, found.boxes, pixels, facts)
     return tile
 
 
-def _leave_out(pixels: ChipPixels, hits: Iterable[NDArray[np.integer]]) -> None:
+def _leave_out(pixels: ChipPixels, columns: int, hits: Iterable[NDArray[np.integer]]) -> None:
     """Take the weight of bad pixels, given by their place on the chip."""
-    weight, doubt = pixels.weight.reshape(-1), pixels.doubt.reshape(-1)
+    ny, nx = pixels.weight.shape
     for flat in hits:
-        place = flat.astype(np.int64) - pixels.first_row * pixels.weight.shape[1]
-        place = place[(place >= 0) & (place < weight.size)]
-        weight[place] = 0.0
-        doubt[place] = 0
+        y, x = np.divmod(flat.astype(np.int64), columns)
+        y, x = y - pixels.first_row, x - pixels.first_column
+        inside = (y >= 0) & (y < ny) & (x >= 0) & (x < nx)
+        pixels.weight[y[inside], x[inside]] = 0.0
+        pixels.doubt[y[inside], x[inside]] = 0

@@ -27,14 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.inputs import ReachingChip, block_rows, flux_gain
+from hapdask.drizzling.inputs import ReachingChip, block_columns, block_rows, flux_gain
 from hapdask.errors import InputError
 from hapdask.kernels.blocks import ChipPixels
 from hapdask.kernels.weights import counting_errors, pixel_weights
 from hapdask.observe.instruments import INSTRUMENTS
 from hapdask.observe.masks import read_ivm_rows
 from hapdask.observe.parts import ChipRecord
-from hapdask.observe.pixels import ChipRows, read_chip_rows
+from hapdask.observe.pixels import ChipRows, open_chip
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
@@ -42,7 +42,7 @@ from hapdask.sky.frame import Frame
 def read_pixels(
     found: ReachingChip, frame: Frame, parameters: DrizzleParameters, *, errors: bool
 ) -> ChipPixels:
-    """Read the detector rows of the blocks of a chip that reach a frame, and weigh them.
+    """Read the detector rows and columns of the blocks that reach a frame, and weigh them.
 
     Parameters
     ----------
@@ -59,8 +59,11 @@ def read_pixels(
     """
     exposure, chip = found.exposure, found.chip
     first, last = block_rows(found.blocks, chip)
-    rows = read_chip_rows(exposure, chip, first, last)
-    return weigh(rows, first, exposure, chip, flux_gain(exposure, chip, frame), parameters, errors)
+    left, right = block_columns(found.blocks, chip)
+    with open_chip(exposure, chip) as reader:
+        rows = reader.read(first, last, (left, right))
+    gain = flux_gain(exposure, chip, frame)
+    return weigh(rows, first, exposure, chip, gain, parameters, errors, left)
 
 
 def weigh(

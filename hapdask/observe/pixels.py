@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.errors import InputError
-from hapdask.observe.fits import decode, scaled
+from hapdask.observe.fits import scaled
 from hapdask.observe.masks import read_mask_rows
 from hapdask.observe.parts import ChipRecord, FileIdentity, PixelSource
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import ByteSource, open_source
 from hapdask.observe.vignette import vignetted_rows
 
-#: Rows that are looked at together where nothing is kept of them.
-_BAND = 256
+#: Rows that are read together.
+_BAND = 128
 
 
 class ChipRows(NamedTuple):
@@ -139,18 +139,20 @@ class ChipReader:
             return np.full(
                 (shape[0], nx if columns is None else columns[1] - columns[0]), pixels.constant
             )
+        left, right = columns or (0, nx)
         source = self._sources[pixels.url or self._exposure.url]
         dtype = np.dtype(pixels.dtype)
-        row_bytes = nx * dtype.itemsize
-        raw = source.read_array(
-            pixels.offset + row0 * row_bytes,
-            shape[0] * row_bytes,
-            ext=f"{name},{self._chip.extver}",
-        )
-        if columns is None:
-            return decode(raw, pixels.dtype, pixels.bscale, pixels.bzero).reshape(shape)
-        stored = raw.view(dtype).reshape(shape)[:, columns[0] : columns[1]]
-        native = stored.astype(dtype.newbyteorder("="))
+        native = np.empty((shape[0], right - left), dtype.newbyteorder("="))
+        # A remote file is asked once; of a local one a few rows at a time stay in the cache.
+        step = max(shape[0] if source.remote else _BAND, 1)
+        for row in range(0, shape[0], step):
+            count = min(step, shape[0] - row)
+            raw = source.read_array(
+                pixels.offset + (row0 + row) * nx * dtype.itemsize,
+                count * nx * dtype.itemsize,
+                ext=f"{name},{self._chip.extver}",
+            )
+            native[row : row + count] = raw.view(dtype).reshape(count, nx)[:, left:right]
         return scaled(native, pixels.bscale, pixels.bzero)
 
 

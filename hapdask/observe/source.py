@@ -76,13 +76,15 @@ class ByteSource:
         Length of the file, bytes; decompressed.
     stamp : str
         Modification time (ns) of a local file; ETag, else Last-Modified, of a remote one.
+    remote : bool
+        Whether every read asks a server.
     """
 
     def __init__(
         self, url: str, handle: Any, size: int, stamp: str, *, remote: bool = False
     ) -> None:
         self.url, self.size, self.stamp = url, size, stamp
-        self._remote = remote
+        self.remote = remote
         self._handle = handle
         self._window = (0, b"")
 
@@ -111,7 +113,7 @@ class ByteSource:
         Memory of large arrays comes in large pages, that of bytes objects in small ones: a chip
         is read four times faster.
         """
-        if self._remote or offset + count > self.size:
+        if self.remote or offset + count > self.size:
             return np.frombuffer(self.read(offset, count, ext=ext), np.uint8).copy()
         out = np.empty(count, np.uint8)
         try:
@@ -142,7 +144,7 @@ class ByteSource:
             self._handle.seek(offset)
             return bytes(self._handle.read(count))
 
-        if self._remote:
+        if self.remote:
             return retrying(self.url, fetched, "read", remedy="try again later", ext=ext)
         try:
             return fetched()

@@ -122,9 +122,11 @@ class _Walk:
                     left.cancel()
 
     def _one(self, window: Window) -> Block:
-        return self._compute([window], "synchronous")[0]
+        from dask.local import get_sync  # by its name, Dask would import its cluster to find it
 
-    def _compute(self, batch: Sequence[Window], scheduler: str | None) -> list[Block]:
+        return self._compute([window], get_sync)[0]
+
+    def _compute(self, batch: Sequence[Window], scheduler: Any) -> list[Block]:
         from dask.base import compute
 
         lazy = [{name: v[w].data for name, v in self.variables.items()} for w in batch]

@@ -68,9 +68,8 @@ def finish_mosaic(
     gain = _gain(unit, exposures, parameters)
     counts = parameters.final.final_units == "counts"
     time = total_exptime(exposures) if counts else 1.0
-    new_unit = unit.replace("count", "electron") if gain != 1.0 else unit
-    if parameters.general.proc_unit == "electrons":
-        new_unit = new_unit.replace("count", "electron")
+    electrons = parameters.general.proc_unit == "electrons"
+    new_unit = unit.replace("count", "electron") if electrons else unit
     new_unit = new_unit.removesuffix(_RATE) if counts else new_unit
     changed = _planes(dataset, gain * time, fill_value(parameters), weight_scale(parameters))
     for name in ("sci", "err"):

@@ -6,17 +6,17 @@ Not here: which cards a product has (`headers`), where a header stands in a file
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hapdask.errors import StoreError
 from hapdask.observe.cards import Value
 
-if TYPE_CHECKING:
-    from astropy.io import fits
-
 BLOCK = 2880
 _CARD = 80
+_PIECE = 67  # characters of a string in one of its CONTINUE cards
+_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _SHORT = 48  # characters of a string that leave room for some of a comment
 
 
@@ -63,34 +63,77 @@ def _with_long_strings(images: list[str]) -> list[str]:
 
 def _image(card: Card) -> str:
     """Give one card, or several where a string goes on in CONTINUE cards."""
-    from astropy.io import fits
-
     keyword, value, comment = card.keyword, card.value, ascii_text(card.comment)
     if keyword in ("HISTORY", "COMMENT"):
         return _commentary(keyword, ascii_text(str(value)))
-    if isinstance(value, float):
-        # repr is exact; astropy would cut a number to 20 characters, and so move a WCS.
-        text = f"{keyword:<8}= {_number(value):>20}"
-        return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
+    if not keyword:
+        return _title(ascii_text(str(value)))
+    if not _KEYWORD.fullmatch(keyword):
+        return _unusual(card._replace(comment=comment))
     if isinstance(value, str):
-        value = ascii_text(value)
-        quoted = value.replace("'", "''")
-        if not keyword:
-            return " " * _CARD + f"{'':14}{value}"[:_CARD].ljust(_CARD) + " " * _CARD
-        if len(quoted) <= _SHORT and len(keyword) <= 8:
-            shown = f"'{quoted:<8}'"
-            text = f"{keyword:<8}= {shown:<20}"
-            return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
-        room = _CARD - 15 - max(len(quoted), 18)
-        comment = comment if len(comment) <= room else ""
-    return _checked(fits.Card(keyword, value, comment))
+        return _text(keyword, ascii_text(value), comment)
+    text = f"{keyword:<8}= {_plain(value):>20}"
+    if len(text) > _CARD:
+        raise StoreError(f"{keyword} = {value} cannot be written to a FITS header")
+    return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
 
 
-def _checked(card: fits.Card) -> str:
-    image = str(card.image)
+def _plain(value: Value) -> str:
+    """Write a value that is no text; repr is exact, so that a WCS does not move."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _title(text: str) -> str:
+    """Give the title of a section, between blank cards."""
+    return " " * _CARD + f"{'':14}{text}"[:_CARD].ljust(_CARD) + " " * _CARD
+
+
+def _text(keyword: str, value: str, comment: str) -> str:
+    """Give the card of a text, or several where it goes on in CONTINUE cards."""
+    quoted = value.replace("'", "''")
+    if len(quoted) <= _SHORT:
+        shown = f"'{quoted:<8}'"
+        text = f"{keyword:<8}= {shown:<20}"
+        return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
+    room = _CARD - 15 - len(quoted)
+    comment = comment if len(comment) <= room else ""
+    start = f"{keyword:<8}= "
+    if len(quoted) + len(start) + 2 <= _CARD:
+        text = f"{start}'{quoted}'"
+        return f"{text} / {comment}"[:_CARD].ljust(_CARD) if comment else text.ljust(_CARD)
+    pieces = _pieces(value)
+    heads = [start] + ["CONTINUE  "] * (len(pieces) - 1)
+    ends = ["&'"] * (len(pieces) - 1) + ["'"]
+    rows = zip(heads, pieces, ends, strict=True)
+    return "".join(f"{head}'{piece}{end}".ljust(_CARD) for head, piece, end in rows)
+
+
+def _unusual(card: Card) -> str:
+    """Give a card whose keyword only conventions allow (HIERARCH)."""
+    from astropy.io import fits  # slow to import
+
+    value = ascii_text(card.value) if isinstance(card.value, str) else card.value
+    image = str(fits.Card(card.keyword, value, card.comment).image)
     if len(image) % _CARD:
         raise StoreError(f"keyword {card.keyword!r} cannot be written to a FITS header")
     return image
+
+
+def _pieces(value: str) -> list[str]:
+    """Cut a text so that each piece fits a card, and no doubled quote is cut in two."""
+    pieces = [""]
+    for character in value:
+        quoted = "''" if character == "'" else character
+        if len(pieces[-1]) + len(quoted) > _PIECE:
+            pieces.append("")
+        pieces[-1] += quoted
+    if value.endswith("&"):  # which would be taken for the sign that the text goes on
+        pieces.append("")
+    return pieces
 
 
 def _commentary(keyword: str, text: str) -> str:

@@ -128,19 +128,31 @@ def write_fits(
     outdated = _outdated(path, sheets, overwrite) if separate else []
     with ExitStack() as stack:
         files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
-        coverage = Coverage(frame, figures=header_source.level is not None)
-        beside = _Palettes(read["ctx"].attrs["palette"], frame) if "ctx" in read else None
         walk = partial(blocks_of, read, memory, threads=threads, ordered=False)
-        for block, palette in _with_palettes(walk, beside):
-            _write(sheets, files, block, bits, palette)
-            _add(coverage, block, bits, palette)
-        statistics = coverage.statistics(prod(header_source.full_shape or frame.shape))
-        s_region = coverage.s_region()
-        for sheet, file in zip(sheets, files, strict=True):
-            sheet.finish(file, statistics, s_region)
+        palettes = _Palettes(read["ctx"].attrs["palette"], frame) if "ctx" in read else None
+        pairs = list(zip(sheets, files, strict=True))
+        _fill(pairs, _with_palettes(walk, palettes), frame, header_source, bits)
         publish(files, outdated)
     log.info("wrote %s", ", ".join(str(sheet.path) for sheet in sheets))
     return sheets[0].path
+
+
+def _fill(
+    pairs: Sequence[tuple[Sheet, FitsFile]],
+    blocks: Iterator[tuple[Block, Palette | None]],
+    frame: Frame,
+    source: HeaderSource,
+    bits: ContextBits,
+) -> None:
+    """Write all blocks into the files, add up their figures, and end with the headers."""
+    coverage = Coverage(frame, figures=source.level is not None)
+    for block, palette in blocks:
+        _write(pairs, block, bits, palette)
+        _add(coverage, block, bits, palette)
+    statistics = coverage.statistics(prod(source.full_shape or frame.shape))
+    s_region = coverage.s_region()
+    for sheet, file in pairs:
+        sheet.finish(file, statistics, s_region)
 
 
 def _outdated(path: Path, sheets: Sequence[Sheet], overwrite: bool) -> list[Path]:
@@ -231,14 +243,13 @@ def _check_shape(dataset: xr.Dataset, frame: Frame, path: Path) -> None:
 
 
 def _write(
-    sheets: Sequence[Sheet],
-    files: Sequence[FitsFile],
+    pairs: Sequence[tuple[Sheet, FitsFile]],
     block: Block,
     bits: ContextBits,
     palette: Palette | None,
 ) -> None:
     variables = {extension: name for name, (extension, _) in EXTENSIONS.items()}
-    for sheet, file in zip(sheets, files, strict=True):
+    for sheet, file in pairs:
         for image in sheet.images:
             if image.name != CONTEXT:
                 plane = block.data[variables[image.name]]

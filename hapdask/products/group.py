@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import zarr
+from typing import TYPE_CHECKING, Any
 
 from hapdask.errors import StoreError
 from hapdask.products.layout import MARK, ArraySpec, Layout, variable_specs
 from hapdask.products.objects import Objects, storage_errors
 from hapdask.schema import VARIABLES
+
+if TYPE_CHECKING:
+    import zarr
 
 
 def read_attributes(url: str) -> dict[str, Any] | None:
@@ -26,6 +27,8 @@ def read_attributes(url: str) -> dict[str, Any] | None:
     StoreError
         The path cannot be read.
     """
+    import zarr
+
     with storage_errors(url):
         try:
             group = zarr.open_group(Objects(url).zarr_store(read_only=True), mode="r")
@@ -72,6 +75,8 @@ def create_group(url: str, layout: Layout, subgroups: Iterable[str]) -> None:
     StoreError
         The group exists with another layout, or the path cannot be written.
     """
+    import zarr
+
     existing = read_layout(url)
     if existing is not None:
         _check_same(url, existing, layout)
@@ -115,6 +120,8 @@ def create_arrays(
 
 def open_array(url: str, name: str, *, writable: bool = False) -> zarr.Array[Any]:
     """Open an array of a group."""
+    import zarr
+
     mode: Any = "r+" if writable else "r"
     return zarr.open_array(Objects(url).zarr_store(read_only=not writable), path=name, mode=mode)
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 #: Attribute of a mosaic in electrons of inputs in counts: electrons per count.
 GAIN = "electrons_per_count"
-#: HAPLEVEL and whose rules hold; a product of one run has no level and follows a visit's.
-_KINDS: dict[int | None, Kind] = {1: "exposure", 2: "visit", 4: "cell", None: "visit"}
+#: HAPLEVEL and whose rules hold; those of an exposure's product are AstroDrizzle's own, which
+#: hold for what has no level too.
+_KINDS: dict[int | None, Kind] = {1: "exposure", 2: "visit", 4: "cell", None: "exposure"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from hapdask.drizzling import steps
 from hapdask.drizzling.frame_request import FrameRequest
 from hapdask.drizzling.output_frame import output_frame
 from hapdask.drizzling.weighting import needs_error
-from hapdask.errors import ParameterError
+from hapdask.errors import ParameterError, PlanError
 from hapdask.observe.adjusting.adjust import adjust
 from hapdask.observe.adjusting.naming import run_name
 from hapdask.observe.adjusting.together import check_together, refuse_mixture
@@ -128,15 +128,20 @@ def plan_run(
     records = _in_one_system(records, p)
     _check_weights(records, steps.final_parameters(p))
     exposures = opened.with_records(records)
+    frame = (
+        _frame(records, FrameRequest.from_parameters(p.final.frame), p)
+        if request.frame is None
+        else frame_of_place(request.frame)
+    )
+    if not any(exposure.footprint.overlaps(frame.footprint) for exposure in records):
+        raise PlanError("no exposure reaches the frame of the product: check final_* or frame")
     return Planned(
         request=request,
         opened=opened,
         exposures=exposures,
         resolved=resolved,
         median_frame=_frame(records, FrameRequest.from_parameters(p.separate.frame), p),
-        frame=_frame(records, FrameRequest.from_parameters(p.final.frame), p)
-        if request.frame is None
-        else frame_of_place(request.frame),
+        frame=frame,
         output=request.output or run_name(opened.inputs, opened),
         suffix=product_suffix(exposures),
         notes=check_together(records),  # as they lie once a track has moved them

@@ -153,6 +153,40 @@ def test_wrong_words_are_told_before_any_pixel(hapdask, files, out, no_pixels, w
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--cell", "skycell-p1889x07y19"), "no exposure reaches the frame of the product"),
+        (("--set", "final_ra=10", "--set", "final_dec=0"), "no exposure reaches the frame"),
+        (("--output", "../m83"), "'../m83' cannot be a file name"),
+        (("--track", "none.csv"), "none.csv: no table can be read"),
+        (("--final-refimage", "none.fits"), "none.fits: cannot be opened"),
+        (("--like", "none.fits"), "none.fits: cannot be opened"),
+        (("--final-wht-type", "EXP", "-o", "/proc/nowhere"), "/proc/nowhere"),
+        (("--scheduler", "nowhere"), "no Dask scheduler answers at nowhere"),
+    ],
+)
+def test_what_cannot_be_made_is_told_before_any_pixel(
+    hapdask, files, out, no_pixels, words, message
+):
+    run = hapdask("astrodrizzle", *files, "-o", out, *words)
+    assert run.code == 1
+    assert run.err.splitlines()[-1].startswith("error: ")
+    assert len(run.err.splitlines()) <= 2  # perhaps what there is, and the error
+    assert message in run.err
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_a_rerun_measures_nothing_again(hapdask, files, out, tmp_path):
+    words = ("astrodrizzle", *files, "--work", tmp_path / "work", "--no-fits", "--zarr", "--json")
+    first = hapdask(*words, "-o", out)
+    again = hapdask(*words, "-o", tmp_path / "finer", "--final-scale", "0.03")
+    assert (first.code, again.code) == (0, 0)
+    assert {"Static Mask", "Subtract Sky"} <= set(first.json["seconds"])
+    assert not {"Static Mask", "Subtract Sky"} & set(again.json["seconds"])
+    assert (tmp_path / "finer/final_drc.zarr").is_dir()
+
+
 @pytest.mark.parametrize("kind", ["detectors", "units"])
 def test_what_does_not_belong_together(hapdask, fields, files, out, no_pixels, kind):
     other = fields.write_exposure(files[0].parent, "ia0a91aaq", detector="IR", shape=(90, 90))
@@ -196,7 +230,7 @@ def test_all_pixels_masked(hapdask, files, out):
     run = hapdask("astrodrizzle", *files, "-o", out, "--json")
     assert run.code == run.json["exit_code"] == 1
     assert "no usable pixel: every one is flagged or masked" in run.json["error"]
-    assert not out.exists()
+    assert not list(out.iterdir())
 
 
 def test_exposures_apart(hapdask, fields, files, out):

@@ -7,10 +7,12 @@ import pytest
 
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.cosmic_rays import CosmicRayTest, Stack, find_cosmic_rays
+from hapdask.drizzling.hits import HitBits
 from hapdask.drizzling.median import Combination, StackMember
 from hapdask.drizzling.rejecting import reject_cosmic_rays, tile_tests
 from hapdask.drizzling.sky import set_sky
 from hapdask.drizzling.tile import drizzle_tile
+from hapdask.errors import ParameterError
 from hapdask.observe.exposure import open_exposures
 from hapdask.simulate import Mode, Pointing, Scene, Subarray, simulate_exposure
 from hapdask.sky.frame import Frame
@@ -141,5 +143,39 @@ def test_deep_stacks_get_small_tiles(stack, frame):
     assert {t.tile.shape for t in tile_tests(stack, frame)} == {frame.shape}
     copies = tuple(replace(e, name=f"{e.name}{k}") for k in range(25) for e in stack.exposures)
     deep = replace(stack, exposures=copies, members=stack.members * 25, images=len(copies))
-    sides = {max(t.tile.shape) for t in tile_tests(deep, frame)}
+    sides = {max(t.tile.shape) for t in tile_tests(deep, frame, threads=8)}
     assert max(sides) <= 512
+
+
+def test_what_lies_outside_the_median_frame_is_told(stack, frame, tmp_path):
+    """A user's frame may be smaller than the exposures: what is beyond keeps its cosmic rays."""
+    part = frame[:, :320]
+    rejection = reject_cosmic_rays(stack, part, tmp_path / "masks")
+    for exposure in rejection.exposures:
+        assert exposure.verdict.status == "warning"
+        assert "outside the median frame" in exposure.verdict.reason
+    whole = reject_cosmic_rays(stack, frame, tmp_path / "masks")
+    assert not any("outside" in e.verdict.reason for e in whole.exposures)
+
+
+def test_too_few_exposures_for_the_values_left_out(stack, frame, tmp_path):
+    """Also where one of them could not be read."""
+    how = Combination("median", nlow=1, nhigh=2)
+    gone = replace(stack.exposures[1], url=str(tmp_path / "gone_flc.fits"))
+    broken = replace(
+        stack, exposures=(stack.exposures[0], gone, *stack.exposures[2:]), combination=how
+    )
+    with pytest.raises(ParameterError, match="leave nothing of 3 exposures"):
+        reject_cosmic_rays(broken, frame, tmp_path / "masks")
+
+
+@pytest.mark.parametrize("shape", [(7, 13), (64, 64), (1, 1)])
+def test_bits_of_a_chip(shape):
+    rng = np.random.default_rng(1)
+    bits, expected = HitBits(shape), np.zeros(shape, np.uint8)
+    assert not bits.mask().any()
+    for _ in range(3):
+        pixels = np.sort(rng.choice(expected.size, max(expected.size // 5, 1), replace=False))
+        bits.add(pixels)
+        expected.reshape(-1)[pixels] = 1
+    assert np.array_equal(bits.mask(), expected)

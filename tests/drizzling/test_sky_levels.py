@@ -24,8 +24,8 @@ OPTIONS = {
     "nostatic": {"use_static": False},
     "one": {},
 }
-#: Of an overlap of some thousand pixels, one row of border more or less, by statistic: in sigma.
-NEAR = {"median": 0.0025, "mean": 0.0025, "mode": 0.1}
+#: Of an overlap of some thousand pixels, one or two of its border more or less: in sigma.
+NEAR = {"median": 1e-4, "mean": 1e-4, "mode": 0.01}
 
 
 def one_root(exposure):
@@ -52,8 +52,7 @@ def test_astrodrizzle(case, exposures):
     options = OPTIONS[more[0]] if more else {}
     parameters = SkyParameters(method=method, stat=stat, convention="upstream", **options)
     found = skies_of(solve_sky(some, parameters, flux_scaling=False))
-    # Statistics of whole chips agree to float32; overlaps differ by pixels at their borders, whose
-    # outline upstream takes as four great circles and rounds to pixels.
+    # A corner of a chip lies half way between two pixels: which is chosen is a matter of luck.
     near = NEAR[stat] * SIGMA if parameters.matches else 1e-5
     for name, values in truth.items():
         assert found[name] == pytest.approx(values, abs=near), name

@@ -8,6 +8,7 @@ from hapdask.drizzling.sky_levels.geometry import (
     ChipArea,
     clip_polygon,
     fill,
+    fill_rounded,
     outline,
     undistorted_to_pixel,
 )
@@ -179,3 +180,25 @@ def test_no_overlaps():
     solved = solve_levels(3, [], held={1: 4.0})
     assert solved.level.tolist() == [0.0, 4.0, 0.0]
     assert find_groups(3, []).tolist() == [0, 1, 2]
+
+
+def test_upstream_fills_one_pixel_more():
+    """AstroDrizzle's polygon of whole vertices: rows and ends are included, ours are not."""
+    square = np.array([[2, 3], [7, 3], [7, 6], [2, 6]])
+    theirs = filled(fill_rounded(square, (10, 12)), (10, 12))
+    assert theirs.sum() == 4 * 6
+    assert theirs[3:7, 2:8].all()
+    triangle = np.array([[-3, -2], [20, 4], [-3, 30]])
+    inside = filled(fill_rounded(triangle, (10, 12)), (10, 12))
+    assert inside[4:, 0].all()
+    assert not inside[0, 6:].any()
+
+
+def test_upstream_outlines_are_straight_between_corners(expose):
+    """Sides of chips are bent on the sky; a few pixels of an overlap come and go with that."""
+    one = expose("ia0a01aaq").chips[0]
+    two = expose("ia0a01abq", offset=(0.9, -1.3), roll=20.0).chips[0]
+    mine = filled(overlap_spans(one, two), one.shape)
+    area = ChipArea(one, upstream=True)
+    theirs = filled(area.spans(outline(two, upstream=True)), one.shape)
+    assert 0 < np.count_nonzero(mine != theirs) < 0.03 * mine.sum()

@@ -7,10 +7,11 @@ import pytest
 
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.tile import drizzle_tile
-from hapdask.drizzling.weighting import background_variance, needs_error, weigh
+from hapdask.drizzling.weighting import background_variance, electron_gain, needs_error, weigh
 from hapdask.errors import InputError
 from hapdask.observe.masks import write_ivm, write_mask
 from hapdask.observe.pixels import ChipRows
+from hapdask.photometry.fluxfactor import apply_gain_factors
 from hapdask.sky.frame import Frame
 
 SHAPE = (70, 40)
@@ -152,3 +153,19 @@ def test_a_flux_factor_scales_weights_by_its_inverse_square(record):
         )
         np.testing.assert_allclose(two, one * 1.25**power, rtol=1e-6)
     assert weights(record, rows(err), "EXP").weight.max() == 250.0
+
+
+def test_counts_of_unlike_gains_become_the_same_electrons(expose):
+    """Chips of WFPC2 differ by 3 % in gain, its two settings by a factor of 2."""
+    given = []
+    for name, gains in (("ia0a01aaq", (7.12, 6.90)), ("ia0a01abq", (13.99, 13.95))):
+        record = expose(name, shape=SHAPE, chips=2, exptime=250.0)
+        chips = zip(record.chips, gains, strict=True)
+        chips = tuple(replace(chip, gain=gain) for chip, gain in chips)
+        given.append(replace(record, unit="count", chips=chips))
+    frame = Frame.from_center(*given[0].chips[0].distortion.crval, 0.04, (10, 10))
+    for record in apply_gain_factors(given):
+        for chip in record.chips:
+            ratio = 0.04 / chip.idcscale
+            electrons = electron_gain(record, chip, frame) * 250.0 / ratio**2
+            assert electrons == pytest.approx(chip.gain, rel=1e-9)

@@ -216,3 +216,23 @@ def test_values_far_from_zero_keep_their_digits():
     kept = plain(image, Clipping())
     assert clipped.n == kept.size
     assert clipped.stddev == pytest.approx(kept.std(ddof=1), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("first", "truth"),
+    [(None, 1.4729032516479492), (5000.0, 1.4732148170471193), (-5000.0, 1.7035120391845808)],
+)
+def test_upstream_takes_a_clipped_first_pixel_for_an_extreme(first, truth):
+    """ImageStats begins its search for extremes there: its histogram ends at the limit.  Figures
+    of stsci.imagestats 1.8.4; ours do not depend on one pixel."""
+    image = (np.random.default_rng(5).integers(0, 4000, (40, 50)) / 64).astype(np.float32) ** 2 / 40
+    if first is not None:
+        image[0, 0] = first
+    everything = np.ones(image.shape, bool), whole(image.shape)
+    clipping = Clipping(3, 3.0, 3.0)
+    peaks = {}
+    for upstream in (True, False):
+        clipped = clip(image, *everything, clipping, upstream=upstream)
+        peaks[upstream] = mode(image, *everything, clipped, upstream=upstream)[0]
+    assert peaks[True] == pytest.approx(truth, abs=1e-6)
+    assert peaks[False] == pytest.approx(1.47, abs=0.05)

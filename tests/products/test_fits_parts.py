@@ -1,6 +1,8 @@
 """The parts of the FITS export: checksums, cards, figures, outlines, context, trimming."""
 
 import math
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -98,6 +100,28 @@ def test_values_of_every_kind():
     assert header["NOTHING"] is None
     assert "NAN" not in header
     assert "INF" not in header
+
+
+@pytest.mark.filterwarnings("ignore:Keyword name")
+def test_keywords_that_only_a_convention_allows():
+    header = header_of([Card("A_LONG_KEYWORD", "x", ""), Card("B", 1, "")])
+    assert (header["A_LONG_KEYWORD"], header["B"]) == ("x", 1)
+
+
+@given(st.integers(0, 80), st.sampled_from("a'&/"), st.text("c'", max_size=90))
+def test_texts_around_the_width_of_a_card(n, last, comment):
+    header = header_of([Card("TEXT", "b" * n + last, comment), Card("AFTER", 2, "")])
+    assert header["TEXT"] == "b" * n + last
+    assert header["AFTER"] == 2
+
+
+def test_a_header_takes_no_astropy():
+    code = (
+        "import sys; from hapdask.products.fits_cards import Card, render;"
+        "render([Card('A', 'x' * 200, 'c'), Card('B', None, ''), Card('', '/ T', '')]);"
+        "sys.exit('astropy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_room_is_kept_and_long_strings_are_announced():

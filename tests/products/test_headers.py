@@ -246,6 +246,16 @@ def test_every_instrument_has_valid_headers(name, level):
         assert len(hdus[1].data) == len(source.chips)
 
 
+def test_a_product_of_a_run_keeps_what_astrodrizzle_keeps():
+    exposures = tuple(exposure(n=n) for n in range(2))
+    run, _ = cards_of(HeaderSource(exposures=exposures, level=None))
+    visit, _ = cards_of(HeaderSource(exposures=exposures, level=2))
+    kept = {"GYROMODE", "SUNANGLE", "MOONANGL", "EXPFLAG", "LINENUM", "ASN_ID", "ASN_TAB"}
+    assert kept <= set(run)
+    assert not kept & set(visit)
+    assert not {"HAPLEVEL", "NPIXFRAC", "MEDWHT"} & set(run)
+
+
 def test_there_are_three_levels():
     for level in (0, 3, "2"):
         with pytest.raises(ParameterError, match=r"no HAPLEVEL: it must be one of 1 \(exposure\)"):

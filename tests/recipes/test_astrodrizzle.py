@@ -219,3 +219,21 @@ def test_a_frame_and_parameters_of_it_contradict(files):
         hd.astrodrizzle(files, frame=frame, final_scale=0.04)
     run = hd.astrodrizzle(files, frame=dict(frame.to_header()) | {"NAXIS1": 300, "NAXIS2": 300})
     assert run.frame == frame
+
+
+def test_processes_of_a_cluster_make_the_same_bytes(files, rejected, tmp_path):
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        lazy = hd.astrodrizzle(files, client=client, **BLIND).mosaic[list(PLANES)].compute()
+        run = hd.astrodrizzle(files, client=client, where=tmp_path / "work", **BLIND).reject()
+        kept = run.mosaic[list(PLANES)].compute()
+    here = rejected.mosaic[list(PLANES)].compute()
+    for name in PLANES:
+        assert lazy[name].values.tobytes() == here[name].values.tobytes(), name
+        assert kept[name].values.tobytes() == here[name].values.tobytes(), name

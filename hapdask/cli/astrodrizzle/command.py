@@ -71,7 +71,7 @@ def astrodrizzle(
     exposures = open_files(files, wcs, select=False)
     asked["ivm"] = _maps(inputs, exposures, steps, settings)
     if dry_run:
-        _show_plan(exposures, asked, strict=strict, as_json=as_json)
+        _show_plan(exposures, asked, out, strict=strict, as_json=as_json)
     else:
         page_of = typed if products.report else None
         _make(exposures, asked, wanted, out, team, page_of, strict=strict, as_json=as_json)
@@ -99,11 +99,15 @@ def _maps(inputs: Inputs, exposures: Exposures, steps: Steps, settings: Mapping[
     return ()
 
 
-def _plan(exposures: Exposures, asked: Mapping[str, Any], *, strict: bool) -> AstroDrizzleRun:
+def _plan(
+    exposures: Exposures, asked: Mapping[str, Any], out: Path, *, strict: bool
+) -> AstroDrizzleRun:
     """Plan a run; with ``strict``, a file that must be left out is an error."""
+    from hapdask.products.run_product import product_path
     from hapdask.recipes.astrodrizzle.run import astrodrizzle as plan
 
     run = plan(exposures, **asked)
+    product_path(out, run.output, run.planned.suffix)  # refuses what is no name
     if strict and run.left_out:
         raise PlanError(
             "some inputs cannot be used:" + "".join(f"\n  {i.error()}" for i in run.left_out)
@@ -112,11 +116,11 @@ def _plan(exposures: Exposures, asked: Mapping[str, Any], *, strict: bool) -> As
 
 
 def _show_plan(
-    exposures: Exposures, asked: Mapping[str, Any], *, strict: bool, as_json: bool
+    exposures: Exposures, asked: Mapping[str, Any], out: Path, *, strict: bool, as_json: bool
 ) -> None:
     from hapdask.cli.astrodrizzle.view import plan_document, show_plan, warnings_of
 
-    run = _plan(exposures, asked, strict=strict)
+    run = _plan(exposures, asked, out, strict=strict)
     if as_json:
         show_json(plan_document(run))
     else:
@@ -140,11 +144,14 @@ def _make(
     from hapdask.cli.astrodrizzle.view import made_document, show_made, warnings_of
     from hapdask.cli.cluster import workers_for
     from hapdask.cli.progress import ProgressView
+    from hapdask.products.objects import storage_errors
 
-    run = _plan(exposures, asked, strict=strict)
+    run = _plan(exposures, asked, out, strict=strict)
     kept = "with --work, a run goes on from there" if asked["where"] is None else _GOES_ON
     workers = workers_for(team.workers, team.scheduler)
     with resumable(kept), ProgressView() as progress, workers as client:
+        with storage_errors(str(out)):  # before time is spent
+            out.mkdir(parents=True, exist_ok=True)
         run.client, run.progress = client, progress
         if strict and run.measured.left_out:
             raise run.measured.left_out[0].error()

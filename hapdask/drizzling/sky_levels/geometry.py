@@ -28,12 +28,16 @@ class ChipArea:
     ----------
     chip : ChipRecord
         Where only a window of it may be used, it alone counts.
+    upstream : bool
+        As AstroDrizzle: chips are what lies between their corners, the corners of an overlap are
+        rounded to pixels, and its sides are straight in them; each row ends one pixel later.
     """
 
-    def __init__(self, chip: ChipRecord) -> None:
-        self._chip, self._chain = chip, chip.distortion.chain()
+    def __init__(self, chip: ChipRecord, *, upstream: bool = False) -> None:
+        self._chip, self._chain, self._upstream = chip, chip.distortion.chain(), upstream
         self._to_pixels = np.linalg.inv(np.radians(np.reshape(chip.distortion.cd, (2, 2))))
-        self._hull = _enlarged_hull(self._undistorted(outline(chip)))
+        own = self._undistorted(outline(chip, upstream=upstream))
+        self._hull = convex_hull(own, 0.0 if upstream else _AROUND)
 
     def spans(self, border: Floats) -> NDArray[np.int64]:
         """Find the pixels whose centres lie on another chip.
@@ -54,7 +58,10 @@ class ChipArea:
         polygon = clip_polygon(theirs, self._hull)
         if len(polygon) < 3:
             return np.empty((0, 3), np.int64)
-        return fill(undistorted_to_pixel(self._chain, polygon), self._chip)
+        pixels = undistorted_to_pixel(self._chain, polygon)
+        if self._upstream:
+            return fill_rounded(np.rint(pixels).astype(np.int64), self._chip.shape)
+        return fill(pixels, self._chip)
 
     def _undistorted(self, sky: Floats) -> Floats:
         """Sky positions in undistorted pixels of the chip, 0-based, shape (n, 2)."""
@@ -64,9 +71,20 @@ class ChipArea:
         return pixels
 
 
-def outline(chip: ChipRecord) -> Floats:
-    """Outline of what may be used of a chip, ra and dec in degrees, shape (n, 2)."""
-    return np.stack(chip.border(), axis=1)
+def outline(chip: ChipRecord, *, upstream: bool = False) -> Floats:
+    """Outline of what may be used of a chip, ra and dec in degrees, shape (n, 2).
+
+    Parameters
+    ----------
+    chip : ChipRecord
+    upstream : bool
+        The four corners of the whole chip alone.
+    """
+    if not upstream:
+        return np.stack(chip.border(), axis=1)
+    ny, nx = chip.shape
+    x, y = np.array([0.0, nx, nx, 0.0]) - 0.5, np.array([0.0, 0.0, ny, ny]) - 0.5
+    return np.stack(chip.distortion.pixel_to_sky(x, y), axis=1)
 
 
 def undistorted_to_pixel(chain: chains.Chain, focal: Floats) -> Floats:
@@ -87,14 +105,14 @@ def undistorted_to_pixel(chain: chains.Chain, focal: Floats) -> Floats:
     return np.stack([x, y], axis=1)
 
 
-def _enlarged_hull(points: Floats) -> Floats:
-    """Convex hull of some points, counter-clockwise, with `_AROUND` pixels around."""
+def convex_hull(points: Floats, around: float) -> Floats:
+    """Convex hull of some points, counter-clockwise, with so many pixels around."""
     from scipy.spatial import ConvexHull
 
     hull: Floats = points[ConvexHull(points).vertices]
     middle = hull.mean(axis=0)
     half = 0.5 * np.ptp(hull, axis=0).min()
-    return np.asarray(middle + (hull - middle) * (1.0 + _AROUND / half))
+    return np.asarray(middle + (hull - middle) * (1.0 + around / half))
 
 
 def clip_polygon(polygon: Floats, convex: Floats) -> Floats:
@@ -132,3 +150,21 @@ def fill(polygon: Floats, chip: ChipRecord) -> NDArray[np.int64]:
     starts, ends = (np.clip(np.ceil(x[order[k::2]]), x0, x1).astype(np.int64) for k in (0, 1))
     spans = np.stack([y[order[::2]], starts, ends], axis=1)
     return np.ascontiguousarray(spans[ends > starts], dtype=np.int64)
+
+
+def fill_rounded(polygon: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Spans of a polygon with whole vertices as AstroDrizzle's sky has them: ends are included.
+
+    Source: the polygons of stsci.skypac 1.0.12 (behaviour; no code).
+    """
+    ny, nx = shape
+    rows = np.arange(polygon[:, 1].min(), polygon[:, 1].max() + 1)
+    sought = np.minimum(rows, rows[-1] - 1)  # the last row has the edges of the one before
+    (ax, ay), (bx, by) = polygon.T, np.roll(polygon, -1, axis=0).T
+    edge, row = np.nonzero((ay[:, np.newaxis] > sought) != (by[:, np.newaxis] > sought))
+    x = np.ceil(ax[edge] + (rows[row] - ay[edge]) * ((bx - ax)[edge] / (by - ay)[edge]))
+    order = np.lexsort((x, row))
+    starts, ends = (x[order[k::2]].astype(np.int64) for k in (0, 1))
+    spans = np.stack([rows[row[order[::2]]], starts.clip(0), (ends + 1).clip(None, nx)], axis=1)
+    inside = (spans[:, 0] >= 0) & (spans[:, 0] < ny) & (spans[:, 2] > spans[:, 1])
+    return np.ascontiguousarray(spans[inside])

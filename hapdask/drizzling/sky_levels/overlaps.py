@@ -88,7 +88,7 @@ def measure_all(
         partners[first].append(second)
         partners[second].append(first)
     outlines = {
-        (k, chip.extver): outline(chip)
+        (k, chip.extver): outline(chip, upstream=parameters.upstream)
         for k, others in partners.items()
         for chip in (exposures[k].chips if others else ())
     }
@@ -104,7 +104,7 @@ def measure_all(
         except InputError as error:
             return error
         found: dict[Partner | None, Level] = {}
-        for partner, spans in _parts(chip, whole_chips, others):
+        for partner, spans in _parts(chip, whole_chips, others, parameters):
             found[partner] = measure_spans(sample, spans, parameters).scaled(factor)
         return found
 
@@ -114,14 +114,17 @@ def measure_all(
 
 
 def _parts(
-    chip: ChipRecord, all_of_it: bool, others: Mapping[Partner, NDArray[np.float64]]
+    chip: ChipRecord,
+    all_of_it: bool,
+    others: Mapping[Partner, NDArray[np.float64]],
+    parameters: SkyParameters,
 ) -> Iterator[tuple[Partner | None, NDArray[np.int64]]]:
     """Pixels of the whole chip, and of those parts that lie on other chips (by their outlines)."""
     if all_of_it:
         yield None, whole(chip.shape)
     if not others:
         return
-    area = ChipArea(chip)
+    area = ChipArea(chip, upstream=parameters.upstream)
     for partner, border in others.items():
         if (spans := area.spans(border)).size:
             yield partner, spans

@@ -29,6 +29,10 @@ class ChipFacts:
         See `hapdask.observe.vignette`.
     tail : int
         See `hapdask.observe.parts.ChipRecord`.
+    star : tuple of float
+        Least light about the peak of a star, by which it differs from a cosmic ray: of the two
+        pixels beside it and the two across a corner, along the weaker direction, in units of twice
+        the peak; of the 16 pixels around its 3 x 3, in units of that square.
     """
 
     number: int
@@ -36,6 +40,7 @@ class ChipFacts:
     amplifiers: tuple[tuple[float, float, float], ...] = ()
     shadow: tuple[float, ...] = ()
     tail: int = 0
+    star: tuple[float, float, float] = (0.15, 0.05, 0.04)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ _UVIS_QUADRANTS = (
 
 # Gain and read noise of WFPC2 by chip and ATODGAIN; then the edge of the pyramid's shadow:
 # a polynomial of the column for the lowest row, one of the row for the lowest column.
+# A star is hardly wider than a pixel of the three large chips.
+_SHARP = (0.05, 0.0, 0.0)
 _WFPC2_CHIPS = (
     ChipFacts(
         1,
@@ -36,6 +38,7 @@ _WFPC2_CHIPS = (
         ((7.0, 7.12, 5.51), (15.0, 14.50, 7.84)),
         (21.77283, 0.01842164, -1.398300e-5, 47.68184, 0.00265608, -1.468158e-5),
         tail=1,
+        star=_SHARP,
     ),
     ChipFacts(
         3,
@@ -43,6 +46,7 @@ _WFPC2_CHIPS = (
         ((7.0, 6.90, 5.22), (15.0, 13.95, 6.99)),
         (44.18944, 0.0138938, -1.412296e-5, 30.23626, 0.008156041, -1.491324e-5),
         tail=1,
+        star=_SHARP,
     ),
     ChipFacts(
         4,
@@ -50,6 +54,7 @@ _WFPC2_CHIPS = (
         ((7.0, 7.10, 5.19), (15.0, 13.95, 8.32)),
         (44.56632, 0.003509023, -1.278723e-5, 40.91462, 0.01273679, -1.063462e-5),
         tail=1,
+        star=_SHARP,
     ),
 )
 
