@@ -168,9 +168,12 @@ def for_exposures(
     """
     on = {name: bool(value) for name, value in parameters.values().items() if name in _STEPS}
     changed: dict[str, str] = {}
+    if on["driz_cr_single"] and not on["driz_cr"]:
+        on["driz_cr_single"], changed["driz_cr_single"] = False, "off: driz_cr is"
     if n_exposures == 1:
-        changed = {n: "off: one exposure has no partner" for n in _NEED_TWO if on[n]}
-        on |= dict.fromkeys(changed, False)
+        alone = {n: "off: one exposure has no partner" for n in _NEED_TWO if on[n]}
+        on |= dict.fromkeys(alone, False)
+        changed |= alone
     for step, needed in _NEEDS:
         if on[step] and not on[needed]:
             on[needed], changed[needed] = True, f"on: {step} needs it"
@@ -186,13 +189,17 @@ def for_exposures(
             separate=replace(parameters.separate, driz_separate=on["driz_separate"]),
             median=replace(parameters.median, median=on["median"]),
             blot=replace(parameters.blot, blot=on["blot"]),
-            cosmic_rays=replace(parameters.cosmic_rays, driz_cr=on["driz_cr"]),
+            cosmic_rays=replace(
+                parameters.cosmic_rays,
+                driz_cr=on["driz_cr"],
+                driz_cr_single=on["driz_cr_single"],
+            ),
         ),
         changed,
     )
 
 
-_STEPS = ("driz_separate", *_NEED_TWO)
+_STEPS = ("driz_separate", *_NEED_TWO, "driz_cr_single")
 
 
 def _layers(file: str | Path | None, overrides: Mapping[str, object] | None) -> list[Layer]:

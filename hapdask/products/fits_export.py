@@ -76,7 +76,7 @@ def write_fits(
     memory: int = 256 << 20,
     threads: int | None = None,
 ) -> Path:
-    """Write a mosaic as FITS with checksums, and give the path of its (first) file.
+    """Write a mosaic as FITS with checksums.
 
     Parameters
     ----------
@@ -90,8 +90,7 @@ def write_fits(
     frame : Frame, optional
         The one that the Dataset carries if None.
     planes : sequence of str, optional
-        Variables to write, in order; names of `EXTENSIONS`.  Those of `PLANES` that the
-        Dataset has if None.
+        Names of `EXTENSIONS`, in order.  Those of `PLANES` that the Dataset has if None.
     context : bool, optional
         Whether there is CTX: one bit per chip in the order of the rows of HDRTAB, signed int32
         planes of shape (planes, ny, nx), or (ny, nx) where there is one.  If None, products of
@@ -100,17 +99,17 @@ def write_fits(
         Write a file per image: ``x_drz.fits`` becomes ``x_drz_sci.fits``, ``x_drz_wht.fits``, ...
         The one of SCI appears last: where it is, the others are those of the same making.
     overwrite : bool
-        Whether files that are there already may be replaced; separate files of images that the
-        product no longer has are removed.
+        Whether files that are there may be replaced; separate files of images that the product
+        no longer has are removed.
     memory : int
         Bytes of blocks held at a time; what computing them takes comes on top.
     threads : int, optional
-        That compute, where Dask has not been told otherwise; as many as it would take if None.
+        See `hapdask.products.blocks.blocks_of`.
 
     Returns
     -------
     Path
-        The file; of separate ones that of the first plane.
+        The (first) file.
 
     Raises
     ------

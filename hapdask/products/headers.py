@@ -137,8 +137,8 @@ class ProductCards:
             head.put("HAPLEVEL", source.level, "1 exposure, 2 visit, 4 sky cell")
         if source.cell:
             head.put("SCELLID", source.cell.removeprefix("skycell-"), "sky cell of this image")
-        for card in head:
-            cards.drop(card.keyword)
+        for keyword in (*(card.keyword for card in head), *_STATISTICS, "HAPLEVEL", "SCELLID"):
+            cards.drop(keyword)
         if source.exposures:
             self._put_product(cards)
         return CardList([*head, *cards])

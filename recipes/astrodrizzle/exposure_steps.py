@@ -70,9 +70,9 @@ class ExposureSteps:
     @property
     def crmask(self) -> xr.DataArray:
         """Cosmic rays: bool, True = hit; dims chip, y, x."""
-        self._run.require("driz_cr")
         if any(m.kind == COSMIC_RAYS for c in self.record.chips for m in c.masks):
             return self._of_chips("crmask", lambda chip: _lazily(_masked, chip, COSMIC_RAYS))
+        self._run.require("driz_cr")
         return self._of_chips(
             "crmask", lambda chip: self._run.graphs.cosmic_rays(self.name, chip.extver)
         )

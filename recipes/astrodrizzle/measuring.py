@@ -14,6 +14,7 @@ from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.drizzling import steps
 from hapdask.drizzling.median import StackMember
 from hapdask.drizzling.members import stack_member
+from hapdask.drizzling.single_image import lone_exposures, mask_single_images
 from hapdask.drizzling.sky_levels.given import sky_from_file, sky_from_keyword
 from hapdask.drizzling.sky_levels.mask_catalog import read_mask_catalog
 from hapdask.drizzling.sky_levels.methods import solve_sky
@@ -47,12 +48,15 @@ class Measured:
         Of the same exposures; none where there is no median.
     sky : SkySolution
     left_out : tuple of LeftOut
+    lone : frozenset of str
+        Names of the exposures without a partner whose cosmic rays were found by their shape.
     """
 
     exposures: Records
     members: tuple[StackMember, ...]
     sky: SkySolution
     left_out: tuple[LeftOut, ...] = ()
+    lone: frozenset[str] = frozenset()
 
 
 def attach(planned: Planned, where: Path) -> tuple[Records, tuple[LeftOut, ...]]:
@@ -106,12 +110,17 @@ def measure(
         solution = find_sky(records, p, threads)
         records = solution.apply(records)
         left_out += [LeftOut.of(error) for error in solution.failures]
+    lone: frozenset[str] = frozenset()
+    if p.cosmic_rays.driz_cr_single:
+        with timed(seconds, REJECT):
+            records, lone, lost = _mask_lone(records, p, where, progress)
+            left_out += lost
     members: tuple[StackMember, ...] = ()
     if p.median.median and records:
         with timed(seconds, SEPARATE_DRIZZLE):
             records, members, lost = _members(records, planned, threads)
             left_out += lost
-    return Measured(records, members, solution, tuple(left_out))
+    return Measured(records, members, solution, tuple(left_out), lone)
 
 
 def find_sky(
@@ -145,6 +154,23 @@ def _with_static_masks(
         attach_static_masks(kept, found, where, root=root),
         [LeftOut.of(error) for error in found.failures],
     )
+
+
+def _mask_lone(
+    records: Records, p: AstroDrizzleParameters, where: Path, progress: Listener
+) -> tuple[Records, frozenset[str], list[LeftOut]]:
+    """Find the cosmic rays of exposures that overlap with no other by their shape."""
+    alone = lone_exposures(records)
+    lone = [record for record, is_alone in zip(records, alone, strict=True) if is_alone]
+    if not lone:
+        return records, frozenset(), []
+    progress(Step("cosmic rays of single exposures", 0, len(lone), "exposures"))
+    bits = steps.good_bits(p, p.separate.driz_sep_bits)
+    found = mask_single_images(lone, where, good_bits=bits)
+    masked = {e.name: e for e in found.exposures}
+    lost = {e.name for e in lone} - set(masked)
+    kept = tuple(masked.get(e.name, e) for e in records if e.name not in lost)
+    return kept, frozenset(masked), [LeftOut.of(error) for error in found.failures]
 
 
 def _members(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hapdask.config.astrodrizzle import AstroDrizzleParameters
+from hapdask.config.astrodrizzle import GROUPS, AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, load_astrodrizzle
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling import steps
@@ -30,6 +30,8 @@ from hapdask.sky.frame import Frame
 from hapdask.sky.wcs_cards import HeaderLike
 
 Files = str | os.PathLike[str]
+#: Groups of parameters that only change what is made of the measured exposures.
+_LAST_GROUPS = frozenset({"final", "general"})
 Place = Frame | SkyCell | str | HeaderLike
 
 
@@ -147,6 +149,21 @@ def plan_run(
         notes=check_together(records),  # as they lie once a track has moved them
         left_out=left_out,
     )
+
+
+def check_unchanged(before: AstroDrizzleParameters, after: AstroDrizzleParameters) -> None:
+    """Refuse parameters that change what comes before the final step.
+
+    Raises
+    ------
+    ParameterError
+    """
+    for group in GROUPS:
+        if group not in _LAST_GROUPS and getattr(before, group) != getattr(after, group):
+            raise ParameterError(
+                f"again() changes the final step alone, and parameters of step {group!r} differ: "
+                "start a new run with hapdask.astrodrizzle"
+            )
 
 
 def _opened(given: Files | Iterable[Files] | Iterable[ExposureRecord]) -> Exposures:

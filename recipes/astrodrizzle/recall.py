@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
@@ -24,7 +24,7 @@ from hapdask.drizzling.rejecting import KIND as COSMIC_RAYS
 from hapdask.drizzling.sky_levels.solution import SkySolution
 from hapdask.drizzling.static_mask import KIND as STATIC
 from hapdask.errors import StoreError
-from hapdask.observe.parts import MaskRef
+from hapdask.observe.parts import MaskRef, tupled
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import Objects
 from hapdask.recipes.astrodrizzle.measuring import Measured
@@ -34,6 +34,8 @@ from hapdask.sky.frame import Frame
 _VERSION = "astrodrizzle-1"
 #: Groups of parameters that the measured figures depend on.
 _GROUPS = ("general", "static", "sky", "separate")
+#: Parameters of other groups that they depend on.
+_SINGLES = ("median", "driz_cr_single")
 #: Parameters of those groups that only name or place the product.
 _OF_PRODUCT = frozenset({"build", "context", "proc_unit", "crbit"})
 _FILES = ("skyfile", "skymask_cat", "skyuser")
@@ -60,10 +62,13 @@ class Recall:
         try:
             sky = SkySolution.from_dict(data["sky"])
             members = tuple(StackMember(**member) for member in data["members"])
-            records = _with_masks(exposures, data["masks"], STATIC)
+            records = _with_masks(exposures, data["masks"])
+            lone = frozenset(data["lone"])
         except (KeyError, TypeError, ValueError, StoreError):
             return None
-        return None if records is None else Measured(sky.apply(records), members, sky)
+        if records is None:
+            return None
+        return Measured(sky.apply(records), members, sky, lone=lone)
 
     def keep_measured(self, key: str, measured: Measured) -> None:
         """Keep what was measured; StoreError if that cannot be written."""
@@ -73,7 +78,8 @@ class Recall:
                 {
                     "sky": measured.sky.to_dict(),
                     "members": [asdict(member) for member in measured.members],
-                    "masks": _masks_of(measured.exposures, STATIC),
+                    "masks": _masks_of(measured.exposures, (STATIC, COSMIC_RAYS)),
+                    "lone": sorted(measured.lone),
                 },
             )
 
@@ -83,13 +89,13 @@ class Recall:
         if data is None:
             return None
         try:
-            return _with_masks(exposures, data["masks"], COSMIC_RAYS)
+            return _with_masks(exposures, data["masks"])
         except (KeyError, TypeError, ValueError):
             return None
 
     def keep_rejected(self, key: str, exposures: Records) -> None:
         """Keep which masks belong to a stack; StoreError if that cannot be written."""
-        self._write(f"rejected-{key}.json", {"masks": _masks_of(exposures, COSMIC_RAYS)})
+        self._write(f"rejected-{key}.json", {"masks": _masks_of(exposures, (COSMIC_RAYS,))})
 
     def _read(self, name: str) -> dict[str, Any] | None:
         raw = self._objects.get(name)
@@ -114,7 +120,8 @@ def key_of_measured(
         if name not in _OF_PRODUCT
     }
     files = [_content(str(values[name]).removeprefix("@")) for name in _FILES]
-    return _hash([e.digest for e in exposures], values, p.median.median, files, _grid(frame))
+    values |= {name: p.values()[name] for name in _SINGLES}
+    return _hash([e.digest for e in exposures], values, files, _grid(frame))
 
 
 def key_of_rejected(stack: Stack, frame: Frame, how: Iterable[object] = ()) -> str:
@@ -142,29 +149,34 @@ def _content(path: str) -> str:
         return path
 
 
-def _masks_of(exposures: Iterable[ExposureRecord], kind: str) -> dict[str, dict[str, Any]]:
+Masks = dict[str, list[dict[str, Any]]]
+
+
+def _masks_of(exposures: Iterable[ExposureRecord], kinds: Collection[str]) -> Masks:
+    """Masks of some kinds, by exposure."""
     return {
-        e.name: {
-            str(c.extver): asdict(mask) for c in e.chips for mask in c.masks if mask.kind == kind
-        }
+        e.name: [
+            {"extver": chip.extver, "mask": asdict(mask)}
+            for chip in e.chips
+            for mask in chip.masks
+            if mask.kind in kinds
+        ]
         for e in exposures
     }
 
 
-def _with_masks(
-    exposures: Records, masks: Mapping[str, Mapping[str, Any]], kind: str
-) -> Records | None:
+def _with_masks(exposures: Records, masks: Masks) -> Records | None:
     """Give exposures their masks again; None where one is not known, or a file is gone."""
     done = []
     for exposure in exposures:
         if exposure.name not in masks:
             return None
         record = exposure
-        for extver, data in masks[exposure.name].items():
-            mask = MaskRef(data["kind"], data["url"], tuple(data["hashes"]))
-            if mask.kind != kind or not Path(mask.url).exists():
+        for data in masks[exposure.name]:
+            mask = MaskRef(**tupled(data["mask"]))
+            if not Path(mask.url).exists():
                 return None
-            record = record.with_mask(int(extver), mask)
+            record = record.with_mask(data["extver"], mask)
         done.append(record)
     return tuple(done)
 

@@ -29,7 +29,14 @@ from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps, on_frame
 from hapdask.recipes.astrodrizzle.final import final_mosaic, plan_final
 from hapdask.recipes.astrodrizzle.finding import find_all
 from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, attach, measure
-from hapdask.recipes.astrodrizzle.planning import Files, Place, Planned, Request, plan_run
+from hapdask.recipes.astrodrizzle.planning import (
+    Files,
+    Place,
+    Planned,
+    Request,
+    check_unchanged,
+    plan_run,
+)
 from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, temporary_folder
 from hapdask.recipes.reporting import LeftOut, Listener, silence, timed
 from hapdask.schema import ALL
@@ -42,9 +49,6 @@ if TYPE_CHECKING:
     from hapdask.recipes.astrodrizzle.writing import Written
 
 Records = tuple[ExposureRecord, ...]
-
-#: Groups of parameters that only change what is made of the measured exposures.
-_LAST_GROUPS = frozenset({"final", "general"})
 
 
 def astrodrizzle(
@@ -175,7 +179,9 @@ class AstroDrizzleRun:
         resolved = self.planned.resolved
         if "measured" not in self.__dict__:
             return resolved
-        left = max(len(self.measured.exposures), 1)
+        left = len(self.measured.exposures)
+        if left == len(self.planned.exposures):
+            return resolved
         parameters, changed = for_exposures(resolved.parameters, left)
         return replace(resolved, parameters=parameters, origin=resolved.origin | changed)
 
@@ -289,7 +295,10 @@ class AstroDrizzleRun:
         if self._masked is None and self.parameters.cosmic_rays.driz_cr:
             with timed(self.seconds, REJECT):
                 found = find_all(self)
-            self._masked = found.exposures
+            masked = {e.name: e for e in found.exposures}
+            lost = {e.name for e in self.stack.exposures} - set(masked)
+            kept = (e for e in self.measured.exposures if e.name not in lost)
+            self._masked = tuple(masked.get(e.name, e) for e in kept)
             self.lose(LeftOut.of(error) for error in found.failures)
         return self
 
@@ -310,7 +319,7 @@ class AstroDrizzleRun:
             self.planned.request, overrides={**self.planned.request.overrides, **parameters}
         )
         planned = plan_run(self.planned.opened, request)
-        self._check_unchanged(planned.parameters)
+        check_unchanged(self.planned.parameters, planned.parameters)
         other = copy(self)  # shares what is measured
         other.planned, other.seconds = planned, {}
         return other
@@ -334,13 +343,15 @@ class AstroDrizzleRun:
     def stack(self) -> Stack:
         """The exposures that are compared with each other, and how."""
         p, measured = self.parameters, self.measured
+        pairs = zip(measured.exposures, measured.members, strict=True)
+        partners = [(e, m) for e, m in pairs if e.name not in measured.lone]
         return Stack(
-            measured.exposures,
-            measured.members,
+            tuple(exposure for exposure, _ in partners),
+            tuple(member for _, member in partners),
             steps.separate_parameters(p),
             steps.combination(p),
             steps.cosmic_ray_test(p),
-            len(measured.exposures),
+            len(partners),
         )
 
     @cached_property
@@ -385,12 +396,3 @@ class AstroDrizzleRun:
         masked = {e.name: e for e in self._masked or ()}
         records = [masked.get(e.name, e) for e in exposures]
         return plan_final(records, self.frame, self.parameters, variables)
-
-    def _check_unchanged(self, p: AstroDrizzleParameters) -> None:
-        before = self.planned.parameters
-        for group in before.__dataclass_fields__:
-            if group not in _LAST_GROUPS and getattr(before, group) != getattr(p, group):
-                raise ParameterError(
-                    f"again() changes the final step alone, and parameters of step {group!r} "
-                    "differ: start a new run with hapdask.astrodrizzle"
-                )

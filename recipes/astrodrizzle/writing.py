@@ -135,7 +135,8 @@ def _check(
                 f"{what}: {', '.join(sorted(unknown))} unknown; there are {', '.join(known)}"
             )
     for name in keep:
-        run.require(KEPT[name])
+        if not (name == "crmask" and run.parameters.cosmic_rays.driz_cr_single):
+            run.require(KEPT[name])
 
 
 def _write_mosaic(

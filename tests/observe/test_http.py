@@ -223,5 +223,5 @@ def test_masks_may_be_remote(tmp_path, web):
 
     _, base = web
     mask = np.random.default_rng(1).random((130, 96)) < 0.1
-    ref = replace(write_mask(tmp_path / "m.mask", mask, "user"), url=f"{base}/m.npy")
+    ref = replace(write_mask(tmp_path / "m.mask", mask, "user"), url=f"{base}/m.mask")
     np.testing.assert_array_equal(read_mask_rows(ref, (130, 96), 60, 129), mask[60:129])

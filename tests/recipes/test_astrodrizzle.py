@@ -214,10 +214,11 @@ def test_what_cannot_be_is_refused_before_any_pixel(files, monkeypatch, wrong, t
 
 
 def test_a_frame_and_parameters_of_it_contradict(files):
-    frame = hd.Frame.from_center(150.1, 2.2, 0.04, (300, 300))
+    frame = hd.astrodrizzle(files, final_scale=0.05).frame
     with pytest.raises(ParameterError, match="contradict"):
         hd.astrodrizzle(files, frame=frame, final_scale=0.04)
-    run = hd.astrodrizzle(files, frame=dict(frame.to_header()) | {"NAXIS1": 300, "NAXIS2": 300})
+    sizes = dict(zip(("NAXIS2", "NAXIS1"), frame.shape, strict=True))
+    run = hd.astrodrizzle(files, frame=dict(frame.to_header()) | sizes)
     assert run.frame == frame
 
 
@@ -237,3 +238,16 @@ def test_processes_of_a_cluster_make_the_same_bytes(files, rejected, tmp_path):
     for name in PLANES:
         assert lazy[name].values.tobytes() == here[name].values.tobytes(), name
         assert kept[name].values.tobytes() == here[name].values.tobytes(), name
+
+
+def test_an_exposure_without_a_partner_is_looked_at_alone(files, observed):
+    """By the shape of what it holds (`driz_cr_single`), if cosmic rays are sought at all."""
+    run = hd.astrodrizzle(files[:1], **BLIND)
+    mask = run[run.exposures[0].name].crmask.values[0]
+    truth = observed[1][0].chips[1].cosmic_rays
+    assert (mask & truth).sum() / mask.sum() > 0.5
+    assert 0.3 * truth.sum() < mask.sum() < 2 * truth.sum()
+    plain = hd.astrodrizzle(files[:1], driz_cr=False, **BLIND)
+    assert plain.resolved.origin["driz_cr_single"] == "off: driz_cr is"
+    with_rays, without = plain.mosaic.sci.values, run.mosaic.sci.values
+    assert np.nansum(with_rays) > np.nansum(without)
