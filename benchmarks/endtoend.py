@@ -24,12 +24,13 @@ from hapdask.drizzling import weighting
 from hapdask.drizzling.input_sets import InputSets
 from hapdask.drizzling.tile import TileSums
 from hapdask.kernels import blocks
+from hapdask.observe.pixels import ChipReader
 from hapdask.products.writer import MosaicStore
 from hapdask.recipes.sky_cells import Job, run_job
 
 #: What is timed: label, where it is looked up, its name there.  None holds another.
 _PARTS: tuple[tuple[str, Any, str], ...] = (
-    ("read detector rows", weighting, "read_chip_rows"),
+    ("read detector rows", ChipReader, "read"),
     ("weights", weighting, "weigh"),
     ("reach of chips", blocks, "chip_reach"),
     ("fit the map's cells", drizzling_inputs, "make_geometry"),

@@ -128,9 +128,8 @@ def write_fits(
     with ExitStack() as stack:
         files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
         walk = partial(blocks_of, read, memory, threads=threads, ordered=False)
-        palettes = _Palettes(read["ctx"].attrs["palette"], frame) if "ctx" in read else None
         pairs = list(zip(sheets, files, strict=True))
-        _fill(pairs, _with_palettes(walk, palettes), frame, header_source, bits)
+        _fill(pairs, _with_palettes(walk, read, frame), frame, header_source, bits)
         publish(files, outdated)
     log.info("wrote %s", ", ".join(str(sheet.path) for sheet in sheets))
     return sheets[0].path
@@ -164,9 +163,10 @@ def _outdated(path: Path, sheets: Sequence[Sheet], overwrite: bool) -> list[Path
 
 
 def _with_palettes(
-    walk: Callable[..., Iterator[Block]], palettes: _Palettes | None
+    walk: Callable[..., Iterator[Block]], dataset: xr.Dataset, frame: Frame
 ) -> Iterator[tuple[Block, Palette | None]]:
     """Compute blocks, each together with the palette of its tiles."""
+    palettes = _Palettes(dataset["ctx"].attrs["palette"], frame) if "ctx" in dataset else None
     for block in walk(None if palettes is None else palettes.beside):
         yield block, None if palettes is None else palettes.of(block)
 

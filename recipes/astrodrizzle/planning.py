@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-from hapdask.config.astrodrizzle import GROUPS, AstroDrizzleParameters
+from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, load_astrodrizzle
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling import steps
@@ -30,8 +30,8 @@ from hapdask.sky.frame import Frame
 from hapdask.sky.wcs_cards import HeaderLike
 
 Files = str | os.PathLike[str]
-#: Groups of parameters that only change what is made of the measured exposures.
-_LAST_GROUPS = frozenset({"final", "general"})
+#: General parameters that only change the product.
+OF_PRODUCT = frozenset({"build", "context", "proc_unit", "crbit"})
 Place = Frame | SkyCell | str | HeaderLike
 
 
@@ -158,10 +158,12 @@ def check_unchanged(before: AstroDrizzleParameters, after: AstroDrizzleParameter
     ------
     ParameterError
     """
-    for group in GROUPS:
-        if group not in _LAST_GROUPS and getattr(before, group) != getattr(after, group):
+    changes = after.values()
+    last = {*OF_PRODUCT, *(field.name for field in fields(after.final))}
+    for name, value in before.values().items():
+        if name not in last and changes[name] != value:
             raise ParameterError(
-                f"again() changes the final step alone, and parameters of step {group!r} differ: "
+                f"again() changes the final step alone, {name} = {changes[name]!r} one before it: "
                 "start a new run with hapdask.astrodrizzle"
             )
 

@@ -28,6 +28,7 @@ from hapdask.observe.parts import MaskRef, tupled
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import Objects
 from hapdask.recipes.astrodrizzle.measuring import Measured
+from hapdask.recipes.astrodrizzle.planning import OF_PRODUCT
 from hapdask.sky.frame import Frame
 
 #: Raised when what is measured may differ for the same inputs.
@@ -36,8 +37,6 @@ _VERSION = "astrodrizzle-1"
 _GROUPS = ("general", "static", "sky", "separate")
 #: Parameters of other groups that they depend on.
 _SINGLES = ("median", "driz_cr_single")
-#: Parameters of those groups that only name or place the product.
-_OF_PRODUCT = frozenset({"build", "context", "proc_unit", "crbit"})
 _FILES = ("skyfile", "skymask_cat", "skyuser")
 
 Records = tuple[ExposureRecord, ...]
@@ -117,7 +116,7 @@ def key_of_measured(
         name: value
         for group in _GROUPS
         for name, value in asdict(getattr(p, group)).items()
-        if name not in _OF_PRODUCT
+        if name not in OF_PRODUCT
     }
     files = [_content(str(values[name]).removeprefix("@")) for name in _FILES]
     values |= {name: p.values()[name] for name in _SINGLES}
