@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,8 +135,9 @@ def reject_cosmic_rays(
         stack = _without(stack, failed)
     folder = Path(where)
     folder.mkdir(parents=True, exist_ok=True)
-    masked = (_with_masks(exposure, bits, folder) for exposure in stack.exposures)
-    return Rejection(tuple(_told(exposure, frame) for exposure in masked), tuple(failures))
+    with ThreadPoolExecutor(threads) as pool:  # most of a mask's time is the disk's
+        masked = pool.map(lambda exposure: _with_masks(exposure, bits, folder), stack.exposures)
+        return Rejection(tuple(_told(exposure, frame) for exposure in masked), tuple(failures))
 
 
 def _run(

@@ -68,12 +68,13 @@ class StepGraphs:
 
     def single(self, name: str) -> dict[str, da.Array]:
         """Give ``sci`` and ``wht`` of an exposure alone on the frame, float32."""
-        exposure = self._exposure(name)
+        exposure, stack = self._exposure(name), self._reach.stack
+        scale = stack.combination.wt_scl
         base = f"hapdask-single-{name}-{self._token}"
         tiles: Layer = {}
         planes: dict[str, Layer] = {"sci": {}, "wht": {}}
         for (j, i), _, part in self._blocks():
-            tiles[base, j, i] = (SingleTile(exposure, part, self._reach.stack.parameters),)
+            tiles[base, j, i] = (SingleTile(exposure, part, stack.parameters, scale),)
             for plane, layer in planes.items():
                 layer[f"{base}-{plane}", j, i] = (operator.attrgetter(plane), (base, j, i))
         return {

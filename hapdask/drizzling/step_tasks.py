@@ -44,10 +44,11 @@ class SingleTile:
     exposure: ExposureRecord
     tile: Frame
     parameters: DrizzleParameters
+    scale: float
 
     def __call__(self) -> Single:
         """Drizzle it; empty where the exposure misses the tile."""
-        single = drizzle_single(self.exposure, self.tile, self.parameters)
+        single = drizzle_single(self.exposure, self.tile, self.parameters, scale=self.scale)
         if single is not None:
             return single
         shape = self.tile.shape

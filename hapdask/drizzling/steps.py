@@ -63,6 +63,7 @@ def combination(p: AstroDrizzleParameters) -> Combination:
         maskpt=median.combine_maskpt if median.median_newmasks else 0.0,
         nsigma=median.combine_nsigma,
         grow=median.combine_grow,
+        wt_scl=weight_scale(p.separate),
     )
 
 

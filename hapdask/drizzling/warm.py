@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from hapdask.drizzling.cosmic_rays import Stack, find_cosmic_rays
 from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
 from hapdask.kernels.blocks import ChipPixels, chip_reach
@@ -63,3 +64,24 @@ def compile_kernels(
         tile.add_chip(geometry, blocks, reach.bounds[0], pixels, facts)
         for _ in tile.planes():
             pass
+
+
+def compile_stack(stack: Stack, frame: Frame) -> None:
+    """Run the kernels of a stack once, on a few pixels in the middle of an exposure.
+
+    Parameters
+    ----------
+    stack : Stack
+    frame : Frame
+        Of the median.
+
+    Raises
+    ------
+    InputError
+        If an exposure there cannot be read.
+    """
+    chip = stack.exposures[0].chips[0]
+    ny, nx = chip.shape
+    x, y = frame.sky_to_pixel(*chip.distortion.pixel_to_sky(0.5 * nx, 0.5 * ny))
+    row, column = int(y) + frame.origin[0], int(x) + frame.origin[1]
+    find_cosmic_rays(stack, Frame(frame.crval, frame.crpix, frame.cd, (8, 8), (row, column)))

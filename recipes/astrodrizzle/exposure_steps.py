@@ -45,16 +45,15 @@ class ExposureSteps:
 
     @property
     def single(self) -> xr.Dataset:
-        """``sci`` (electron / s, or count / s) and ``wht`` of the exposure on `median_frame`."""
+        """``sci`` (electron / s) and ``wht`` of the exposure on `median_frame`."""
         import xarray as xr
 
         self._run.require("driz_separate")
         frame = self._run.median_frame
         planes = self._run.graphs.single(self.name)
-        unit = self.record.unit.removesuffix(" / s") + " / s"
         return xr.Dataset(
             {
-                "sci": on_frame(planes["sci"], frame, "sci", unit),
+                "sci": on_frame(planes["sci"], frame, "sci", "electron / s"),
                 "wht": on_frame(planes["wht"], frame, "wht", "s"),
             }
         )

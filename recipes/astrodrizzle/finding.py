@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hapdask.drizzling.rejecting import Rejection, reject_cosmic_rays
+from hapdask.drizzling.warm import compile_stack
+from hapdask.errors import InputError
 from hapdask.recipes.astrodrizzle.recall import Recall, key_of_rejected
 from hapdask.recipes.reporting import Step
 
@@ -24,8 +27,11 @@ def find_all(run: AstroDrizzleRun) -> Rejection:
     recall, stack = Recall(run.where), run.stack
     key = key_of_rejected(stack, run.median_frame)
     known = recall.rejected(key, stack.exposures)
-    if known is not None:
-        return Rejection(known)
+    if known is not None or not stack.exposures:
+        return Rejection(known or ())
+    if run.client is not None:
+        with suppress(InputError):  # told by the stage itself, which goes on without it
+            compile_stack(stack, run.median_frame)
     found = reject_cosmic_rays(
         stack,
         run.median_frame,
