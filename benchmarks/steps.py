@@ -38,7 +38,7 @@ from benchmarks.astrodrizzle import find_peer
 from benchmarks.inputs import simulated
 from benchmarks.partners import make_partners
 from benchmarks.realpixels import say_counts, unpack
-from benchmarks.report import Figure, cpu_seconds, make_parser, show
+from benchmarks.report import Figure, make_parser, show
 from hapdask.config import load_astrodrizzle
 from hapdask.errors import ParameterError
 from hapdask.observe.masks import read_mask_rows
@@ -279,13 +279,11 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     for case in cases:
         folder = options.workdir / "steps" / case.lower()
         make_inputs(options.workdir, options.real, case, folder)
-        exposures = open_case(folder)
-        times = run_theirs(peer, case, folder, len(exposures))
-        found: list[Figure] = []
+        times = run_theirs(peer, case, folder, len(open_case(folder)))
+        # AstroDrizzle has flagged its cosmic rays in them; both clear that bit (resetbits).
         run = hd.astrodrizzle(open_case(folder), preset=_PRESET, threads=2)
-        seconds = cpu_seconds(lambda: found.extend(compare(run, Theirs(folder))))  # noqa: B023
-        found.append(Figure("AstroDrizzle", times["cpu"], "s CPU"))
-        found.append(Figure("ours, every image of every step", seconds, "s CPU"))
+        found = compare(run, Theirs(folder))
+        found.append(Figure("AstroDrizzle, keeping every image", times["cpu"], "s CPU"))
         figures += [replace(figure, name=f"{case} {figure.name}") for figure in found]
         print(*figures[-len(found) :], sep="\n", flush=True)
         if not options.keep:

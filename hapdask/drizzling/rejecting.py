@@ -38,7 +38,7 @@ KIND = "cosmic rays"
 _BUDGET = 900_000_000
 #: Bytes per pixel of a tile: of every exposure, and of what is made of them.
 _EACH, _COMMON = 4, 40
-_LARGEST, _SMALLEST = 2304, 256
+_LARGEST, _SMALLEST = 2816, 256
 #: Pixels of an exposure on an axis that tell how much of it a frame holds.
 _SAMPLES = 24
 #: Part of an exposure outside the median frame that is worth a word.

@@ -82,6 +82,7 @@ def compile_stack(stack: Stack, frame: Frame) -> None:
     """
     chip = stack.exposures[0].chips[0]
     ny, nx = chip.shape
-    x, y = frame.sky_to_pixel(*chip.distortion.pixel_to_sky(0.5 * nx, 0.5 * ny))
-    row, column = int(y) + frame.origin[0], int(x) + frame.origin[1]
+    middle = chip.distortion.pixel_to_sky(np.array([0.5 * nx]), np.array([0.5 * ny]))
+    x, y = (int(value[0]) for value in frame.sky_to_pixel(*middle))
+    row, column = y + frame.origin[0], x + frame.origin[1]
     find_cosmic_rays(stack, Frame(frame.crval, frame.crpix, frame.cd, (8, 8), (row, column)))
