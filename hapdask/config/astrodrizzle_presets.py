@@ -171,7 +171,7 @@ def for_exposures(
     if on["driz_cr_single"] and not on["driz_cr"]:
         on["driz_cr_single"], changed["driz_cr_single"] = False, "off: driz_cr is"
     if n_exposures == 1:
-        alone = {n: "off: one exposure has no partner" for n in _NEED_TWO if on[n]}
+        alone = {n: "off: no exposure has a partner" for n in _NEED_TWO if on[n]}
         on |= dict.fromkeys(alone, False)
         changed |= alone
     for step, needed in _NEEDS:

@@ -57,8 +57,12 @@ class CosmicRayTest:
 
     @property
     def halo(self) -> int:
-        """Detector pixels around a pixel that decide on it."""
-        return 2 + self.grow // 2 + self.ctegrow
+        """Detector pixels around a pixel that decide on it.
+
+        A neighbour beyond the first limit, whose slope its own neighbour tells; upstream's slopes
+        know the end of the array from one pixel farther inside.
+        """
+        return 2 + self.upstream + self.grow // 2 + self.ctegrow
 
     @property
     def limits(self) -> tuple[float, float, float, float]:

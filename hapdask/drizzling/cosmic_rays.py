@@ -61,6 +61,23 @@ class Stack:
         if self.typical is None:
             object.__setattr__(self, "typical", typical_variance(self.exposures))
 
+    @property
+    def reach_of_blot(self) -> int:
+        """Pixels of the median around a position from which a blot is interpolated."""
+        return blotting.reach(blotting.CODES[self.test.interp]) + 1
+
+    def reach_of_test(self, pixel_scale: float) -> int:
+        """Pixels around a tile into which the detector pixels beside its own can fall.
+
+        Turned by 45 degrees and stretched by 40 %, a pixel reaches twice its nominal side.
+        """
+        scale = max((c.idcscale for e in self.exposures for c in e.chips), default=0.0)
+        return math.ceil(2.0 * self.test.halo * scale / pixel_scale) + 1
+
+    def halo(self, pixel_scale: float) -> int:
+        """Pixels around a tile in which lies all that decides on the cosmic rays in it."""
+        return self.reach_of_test(pixel_scale) + self.reach_of_blot + self.combination.halo
+
     def median(self, frame: Frame) -> Image:
         """Median on a frame, electrons / s; a pixel's bits do not depend on the frame."""
         return combine_exposures(
@@ -92,7 +109,7 @@ def find_cosmic_rays(stack: Stack, tile: Frame) -> list[ChipHits]:
     InputError
         If an exposure cannot be read.
     """
-    near = tile.pad(_halo(stack, tile))
+    near = tile.pad(stack.reach_of_test(tile.pixel_scale))
     found = [
         reaching
         for exposure in stack.exposures
@@ -101,16 +118,9 @@ def find_cosmic_rays(stack: Stack, tile: Frame) -> list[ChipHits]:
     ]
     if not found:
         return []
-    padded = near.pad(blotting.reach(blotting.CODES[stack.test.interp]) + 1)
+    padded = near.pad(stack.reach_of_blot)
     median = stack.median(padded)
     return [_test_chip(chip, stack, tile, padded, median) for chip in found]
-
-
-def _halo(stack: Stack, tile: Frame) -> int:
-    """Pixels around a tile that the detector pixels beside its own can fall into."""
-    scale = max((c.idcscale for e in stack.exposures for c in e.chips), default=0.0)
-    # Turned by 45 degrees and stretched by 40 %, a pixel reaches twice its nominal side.
-    return math.ceil(2.0 * stack.test.halo * scale / tile.pixel_scale) + 1
 
 
 def _test_chip(

@@ -215,7 +215,8 @@ def _told(exposure: ExposureRecord, frame: Frame) -> ExposureRecord:
 def _outside(exposure: ExposureRecord, k: int, frame: Frame) -> float:
     """Part of a chip that lies outside a frame."""
     chip = exposure.chips[k]
-    y, x = (np.linspace(0.0, n - 1.0, _SAMPLES) for n in chip.shape)
+    # Middles of equal parts: a frame may cut half a pixel off an edge, which is no part of these.
+    y, x = ((np.arange(_SAMPLES) + 0.5) * n / _SAMPLES - 0.5 for n in chip.shape)
     ra, dec = chip.distortion.pixel_to_sky(np.tile(x, _SAMPLES), np.repeat(y, _SAMPLES))
     px, py = frame.sky_to_pixel(ra, dec)
     ny, nx = frame.shape

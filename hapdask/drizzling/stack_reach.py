@@ -18,8 +18,6 @@ from hapdask.drizzling.inputs import blocks_in, chip_reach, make_drop
 from hapdask.kernels.blocks import BLOCK, ChipReach
 from hapdask.sky.frame import Frame
 
-#: More than any interpolation of a blot reaches, pixels.
-_REACH = 16
 #: Name of the exposure and EXTVER.
 Chip = tuple[str, int]
 Box = tuple[int, int, int, int]
@@ -39,21 +37,16 @@ class StackReach:
     stack : Stack
         Without the header cards of its exposures.
     chips : mapping of (exposure, EXTVER) to ChipReach
-    widest : int
-        Side of the square of pixels that holds any drop.
     """
 
     def __init__(self, stack: Stack, frame: Frame) -> None:
         self.stack = replace(stack, exposures=tuple(e.strip() for e in stack.exposures))
         self._frame = frame
         self.chips: dict[Chip, ChipReach] = {}
-        self.widest = 0
         for exposure in stack.exposures:
             for chip in exposure.chips:
                 drop = make_drop(chip, frame, stack.parameters)
-                reach = chip_reach(chip, frame, drop)
-                self.chips[exposure.name, chip.extver] = reach
-                self.widest = max(self.widest, drop.patch(reach.extent))
+                self.chips[exposure.name, chip.extver] = chip_reach(chip, frame, drop)
 
     def within(self, window: Frame) -> Stack:
         """Take the exposures that reach a window."""
@@ -72,11 +65,8 @@ class StackReach:
 
     @property
     def halo(self) -> int:
-        """Pixels around a tile in which lies all that decides on the cosmic rays in it.
-
-        Beside a detector pixel others decide, each through the median around it.
-        """
-        return 2 * self.stack.test.halo * self.widest + self.stack.combination.halo + _REACH
+        """Pixels around a tile in which lies all that decides on the cosmic rays in it."""
+        return self.stack.halo(self._frame.pixel_scale)
 
     @cached_property
     def box(self) -> Box:

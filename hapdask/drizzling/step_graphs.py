@@ -22,7 +22,6 @@ from hapdask.drizzling.inputs import blocks_in, chip_reach, make_drop
 from hapdask.drizzling.plan import Plan, TilePlan
 from hapdask.drizzling.stack_reach import StackReach, tiles_of_box
 from hapdask.drizzling.step_tasks import BlotRows, HitRows, Hits, MedianTile, SingleTile
-from hapdask.kernels import blotting
 from hapdask.kernels.blocks import BLOCK
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
@@ -66,11 +65,13 @@ class StepGraphs:
         parts = {self._medians: self._median_tiles, name: layers}
         return self._array(name, parts, {name: {self._medians}}, np.float32)
 
-    def single(self, name: str) -> dict[str, da.Array]:
-        """Give ``sci`` and ``wht`` of an exposure alone on the frame, float32."""
-        exposure, stack = self._exposure(name), self._reach.stack
+    def single(self, exposure: ExposureRecord) -> dict[str, da.Array]:
+        """Give ``sci`` and ``wht`` of any exposure alone on the frame, float32."""
+        from dask.base import tokenize
+
+        stack = self._reach.stack
         scale = stack.combination.wt_scl
-        base = f"hapdask-single-{name}-{self._token}"
+        base = f"hapdask-single-{exposure.name}-{tokenize(exposure, self._token)}"
         tiles: Layer = {}
         planes: dict[str, Layer] = {"sci": {}, "wht": {}}
         for (j, i), _, part in self._blocks():
@@ -90,7 +91,7 @@ class StepGraphs:
     def blot(self, name: str, extver: int) -> da.Array:
         """Median at the pixels of a chip, float32, in the unit of SCI, its sky added."""
         stack = self._reach.stack
-        around = blotting.reach(blotting.CODES[stack.test.interp]) + 1
+        around = stack.reach_of_blot
         exposure = self._exposure(name)
 
         def rows(row0: int, row1: int) -> tuple[Any, ...]:
@@ -159,7 +160,7 @@ class StepGraphs:
     @cached_property
     def _median_tiles(self) -> Layer:
         """Medians of all tiles that any chip reaches, of the frame or not: blots look beyond it."""
-        around = blotting.reach(blotting.CODES[self._reach.stack.test.interp]) + 1
+        around = self._reach.stack.reach_of_blot
         boxes = (self._reach.window(self._reach.box).pad(around).box, self.frame.box)
         tiles: Layer = {}
         for box in boxes:

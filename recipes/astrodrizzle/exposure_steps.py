@@ -12,6 +12,7 @@ from hapdask.drizzling.rejecting import KIND as COSMIC_RAYS
 from hapdask.drizzling.sky_levels.mask_catalog import read_mask_catalog
 from hapdask.drizzling.sky_levels.sampling import read_usable
 from hapdask.drizzling.static_mask import KIND as STATIC
+from hapdask.errors import ParameterError
 from hapdask.observe.masks import read_mask_rows
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
@@ -44,13 +45,18 @@ class ExposureSteps:
         return next(e for e in self._run.exposures if e.name == self.name)
 
     @property
+    def has_partner(self) -> bool:
+        """Whether the exposure is compared with others; if not, its shapes tell cosmic rays."""
+        return self.name not in self._run.measured.lone
+
+    @property
     def single(self) -> xr.Dataset:
         """``sci`` (electron / s) and ``wht`` of the exposure on `median_frame`."""
         import xarray as xr
 
         self._run.require("driz_separate")
         frame = self._run.median_frame
-        planes = self._run.graphs.single(self.name)
+        planes = self._run.graphs.single(self.record)
         return xr.Dataset(
             {
                 "sci": on_frame(planes["sci"], frame, "sci", "electron / s"),
@@ -60,8 +66,16 @@ class ExposureSteps:
 
     @property
     def blot(self) -> xr.DataArray:
-        """The median at the exposure's pixels, in its unit, with its sky; dims chip, y, x."""
+        """The median at the exposure's pixels, in its unit, with its sky; dims chip, y, x.
+
+        Raises
+        ------
+        ParameterError
+            If the run makes none, or the exposure is in no median.
+        """
         self._run.require("blot")
+        if not self.has_partner:
+            raise ParameterError(f"{self.name} overlaps with no other exposure: there is no blot")
         return self._of_chips(
             "blot", lambda chip: self._run.graphs.blot(self.name, chip.extver), self.record.unit
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
@@ -29,6 +29,8 @@ from hapdask.recipes.reporting import LeftOut, Listener, Step, timed
 #: Names of the steps as AstroDrizzle's timing report has them.
 STATIC_MASK, SUBTRACT_SKY = "Static Mask", "Subtract Sky"
 SEPARATE_DRIZZLE, REJECT = "Separate Drizzle", "Driz_CR"
+#: Not one of them.
+BY_SHAPE = "Cosmic rays by shape"
 
 _NOTHING = "no usable pixel: every one is flagged or masked"
 _ACCEPT = "accept flags with driz_sep_bits and final_bits"
@@ -110,15 +112,15 @@ def measure(
         solution = find_sky(records, p, threads)
         records = solution.apply(records)
         left_out += [LeftOut.of(error) for error in solution.failures]
+    with timed(seconds, SEPARATE_DRIZZLE):
+        records, members, lost = _members(records, planned, threads)
+        left_out += lost
     lone: frozenset[str] = frozenset()
-    if p.cosmic_rays.driz_cr_single:
-        with timed(seconds, REJECT):
+    if p.cosmic_rays.driz_cr_single:  # after losses, which may leave an exposure alone
+        with timed(seconds, BY_SHAPE):
+            known = dict(zip((e.name for e in records), members, strict=False))
             records, lone, lost = _mask_lone(records, p, where, progress)
-            left_out += lost
-    members: tuple[StackMember, ...] = ()
-    if p.median.median and records:
-        with timed(seconds, SEPARATE_DRIZZLE):
-            records, members, lost = _members(records, planned, threads)
+            members = tuple(known[e.name] for e in records if e.name in known)
             left_out += lost
     return Measured(records, members, solution, tuple(left_out), lone)
 
@@ -176,9 +178,13 @@ def _mask_lone(
 def _members(
     records: Records, planned: Planned, threads: int
 ) -> tuple[Records, tuple[StackMember, ...], list[LeftOut]]:
-    """Find what the median needs to know of each exposure."""
+    """Find what the median needs to know of each exposure; without one, whether it has pixels."""
     p = planned.parameters
     parameters = steps.separate_parameters(p)
+    if not p.median.median:  # then only flags matter, of the step that is left
+        final = steps.final_parameters(p)
+        bits = None if final.good_bits is None else final.good_bits | final.doubtful_bits
+        parameters = replace(parameters, good_bits=bits)
 
     def attempt(record: ExposureRecord) -> StackMember | InputError:
         try:
@@ -191,4 +197,5 @@ def _members(
         found = list(pool.map(attempt, records))
     good = [(r, m) for r, m in zip(records, found, strict=True) if isinstance(m, StackMember)]
     lost = [LeftOut.of(error) for error in found if isinstance(error, InputError)]
-    return tuple(r for r, _ in good), tuple(m for _, m in good), lost
+    members = tuple(m for _, m in good) if p.median.median else ()
+    return tuple(r for r, _ in good), members, lost

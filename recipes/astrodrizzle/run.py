@@ -73,28 +73,23 @@ def astrodrizzle(
 
     Parameters
     ----------
-    exposures : Exposures, records, or files
-        Of one detector; files as `hapdask.open_exposures` takes them.  The first gives the default
-        frame its orientation.
+    exposures : Exposures, records, or files as `hapdask.open_exposures` takes them
+        Of one detector.  The first gives the default frame its orientation.
     preset : {"default", "compat", "compat-svm"}
-        Parameters to start from: ours, AstroDrizzle's own, those of its visit pipeline.
+        Ours, AstroDrizzle's own, those of its visit pipeline.
     file : path, optional
         Parameters over the preset: TOML, or a .cfg file of AstroDrizzle.
     frame : Frame, SkyCell, str or mapping, optional
-        Frame of the product, in place of AstroDrizzle's default one: a sky cell may be given by its
-        name, any grid by its WCS header.
+        Of the product, in place of AstroDrizzle's default: see `frame_of_place`.
     output : str
-        Root of the products' names; by default the association's product, the rootname of a single
-        file, else ``final``.
+        Root of the products' names; see `run_name` for the default.
     where : path, optional
-        Folder for what is measured, so that another run finds it; workers of a cluster must see it.
-        A temporary one, gone with this process, if absent.
-    masks : path, MaskSource, or several
-        Pixels not to be used; see `hapdask.observe.masking.sources.MaskSource`.
-    ivm : path or several, or mapping of rootname to path
-        Weights of pixels, for ``final_wht_type="IVM"``.
+        Keeps what is measured for other runs; workers of a cluster must see it.  A temporary
+        folder, gone with this process, if absent.
+    masks, ivm
+        Pixels not to be used, and weights of pixels; see `hapdask.measure`.
     track : path, table or Track, optional
-        Positions of a moving target; see `hapdask.observe.adjusting.track.read_track`.
+        Of a moving target; see `hapdask.observe.adjusting.track.read_track`.
     threads : int, optional
         All cores if absent.
     client : distributed.Client, optional
@@ -102,27 +97,16 @@ def astrodrizzle(
     progress : callable, optional
         Told of every `hapdask.recipes.reporting.Step`.
     **parameters
-        AstroDrizzle's parameters by its names, over everything else.
-
-    Returns
-    -------
-    AstroDrizzleRun
+        AstroDrizzle's, by its names, over everything else.
 
     Raises
     ------
     PlanError
         If no exposure can be used, or they do not belong together.
     ParameterError
-        If parameters are unknown (the nearest name is told), out of range, or contradict each
-        other.
+        If parameters are unknown (the nearest name is told) or contradict each other.
     InputError
         If a file that a parameter names cannot be used.
-
-    Examples
-    --------
-    >>> run = hapdask.astrodrizzle("data/*_flc.fits", final_scale=0.04)  # doctest: +SKIP
-    >>> run.median[:500, :500].plot()  # doctest: +SKIP
-    >>> run.write("out")  # doctest: +SKIP
     """
     request = Request(
         preset=preset,
@@ -179,10 +163,10 @@ class AstroDrizzleRun:
         resolved = self.planned.resolved
         if "measured" not in self.__dict__:
             return resolved
-        left = len(self.measured.exposures)
-        if left == len(self.planned.exposures):
+        left, lone = len(self.measured.exposures), self.measured.lone
+        if left == len(self.planned.exposures) and len(lone) < left:
             return resolved
-        parameters, changed = for_exposures(resolved.parameters, left)
+        parameters, changed = for_exposures(resolved.parameters, 1 if len(lone) == left else left)
         return replace(resolved, parameters=parameters, origin=resolved.origin | changed)
 
     @property
@@ -277,7 +261,8 @@ class AstroDrizzleRun:
 
     def __getitem__(self, name: str) -> ExposureSteps:
         """Give the images of one exposure; KeyError names those there are."""
-        names = [exposure.name for exposure in self.measured.exposures]
+        _ = self.measured  # which exposures are left
+        names = [exposure.name for exposure in self.exposures]
         if name not in names:
             raise KeyError(f"{name!r} is not an exposure of this run; there are {', '.join(names)}")
         return ExposureSteps(self, name)
@@ -343,7 +328,7 @@ class AstroDrizzleRun:
     def stack(self) -> Stack:
         """The exposures that are compared with each other, and how."""
         p, measured = self.parameters, self.measured
-        pairs = zip(measured.exposures, measured.members, strict=True)
+        pairs = zip(measured.exposures, measured.members, strict=bool(measured.members))
         partners = [(e, m) for e, m in pairs if e.name not in measured.lone]
         return Stack(
             tuple(exposure for exposure, _ in partners),

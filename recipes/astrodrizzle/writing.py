@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.drizzling.warm import compile_kernels
 from hapdask.errors import ParameterError
 from hapdask.observe.record import ExposureRecord
@@ -104,8 +106,9 @@ def write_run(
     files: list[Path] = []
     with timed(run.seconds, KEEPING):
         for name in KEPT:
-            if name in keep:
-                files += _KEEPERS[name](run, folder, overwrite)
+            if name in keep and makes(run.parameters, name):  # losses may have turned a step off
+                options = {"overwrite": overwrite, "threads": run.threads}
+                files += _KEEPERS[name](run, folder, **options)
         if run.parameters.cosmic_rays.driz_cr_corr and run.parameters.cosmic_rays.driz_cr:
             files += _keep_clean(run, folder, overwrite)
     if run.parameters.final.driz_combine:
@@ -135,8 +138,14 @@ def _check(
                 f"{what}: {', '.join(sorted(unknown))} unknown; there are {', '.join(known)}"
             )
     for name in keep:
-        if not (name == "crmask" and run.parameters.cosmic_rays.driz_cr_single):
+        if not makes(run.parameters, name):
             run.require(KEPT[name])
+
+
+def makes(parameters: AstroDrizzleParameters, name: str) -> bool:
+    """Whether a run makes images of a step of `KEPT`."""
+    alone = name == "crmask" and parameters.cosmic_rays.driz_cr_single
+    return alone or bool(parameters.values()[KEPT[name]])
 
 
 def _write_mosaic(
@@ -197,92 +206,57 @@ def _change(run: AstroDrizzleRun) -> FlagChange:
     return FlagChange(crbit=general.crbit, resetbits=general.resetbits or 0)
 
 
-def _keep_single(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
+def _keep_single(run: AstroDrizzleRun, folder: Path, **options: Any) -> Iterator[Path]:
     for e in run.exposures:
-        yield from step_files.write_single(
-            run[e.name].single,
-            folder,
-            e,
-            run.median_frame,
-            overwrite=overwrite,
-            threads=run.threads,
-        )
+        single = run[e.name].single
+        yield from step_files.write_single(single, folder, e, run.median_frame, **options)
 
 
-def _keep_median(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
+def _keep_median(run: AstroDrizzleRun, folder: Path, **options: Any) -> Iterator[Path]:
     yield step_files.write_median(
-        run.median,
-        folder,
-        run.output,
-        run.exposures,
-        run.median_frame,
-        overwrite=overwrite,
-        threads=run.threads,
+        run.median, folder, run.output, run.exposures, run.median_frame, **options
     )
 
 
-def _keep_blot(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
-    for e in run.exposures:
-        blot = run[e.name].blot
-        for k, chip in enumerate(e.chips):
-            ny, nx = chip.shape
-            yield step_files.write_blot(
-                blot[k, :ny, :nx], folder, e, chip.extver, overwrite=overwrite, threads=run.threads
-            )
-
-
-def _keep_crmask(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
-    for e in run.exposures:
-        mask = run[e.name].crmask
-        for k, chip in enumerate(e.chips):
-            ny, nx = chip.shape
-            yield step_files.write_crmask(
-                mask[k, :ny, :nx], folder, e, chip.extver, overwrite=overwrite, threads=run.threads
-            )
-
-
-def _keep_skymask(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
-    for e in run.exposures:
-        mask = run[e.name].skymask
-        for k, chip in enumerate(e.chips):
-            ny, nx = chip.shape
-            yield step_files.write_sky_mask(
-                mask[k, :ny, :nx], folder, e, chip.extver, overwrite=overwrite, threads=run.threads
-            )
-
-
-def _keep_staticmask(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
+def _keep_staticmask(run: AstroDrizzleRun, folder: Path, **options: Any) -> Iterator[Path]:
     seen = set()
     for e in run.exposures:
-        mask = run[e.name].staticmask
-        for k, chip in enumerate(e.chips):
-            ny, nx = chip.shape
-            if (chip.shape, chip.extver) in seen:
-                continue
-            seen.add((chip.shape, chip.extver))
-            yield step_files.write_static_mask(
-                mask[k, :ny, :nx],
-                folder,
-                run.output,
-                e,
-                chip.extver,
-                overwrite=overwrite,
-                threads=run.threads,
-            )
+        for extver, mask in _of_chips(run[e.name].staticmask, e):
+            if (mask.shape, extver) not in seen:
+                seen.add((mask.shape, extver))
+                yield step_files.write_static_mask(mask, folder, run.output, e, extver, **options)
+
+
+def _keep_chips(
+    name: str, write: Callable[..., Path], run: AstroDrizzleRun, folder: Path, **options: Any
+) -> Iterator[Path]:
+    for e in _shown(run, name):
+        for extver, image in _of_chips(getattr(run[e.name], name), e):
+            yield write(image, folder, e, extver, **options)
 
 
 def _keep_clean(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
-    for e in run.exposures:
-        blot = run[e.name].blot
-        blots = {c.extver: blot[k, : c.shape[0], : c.shape[1]] for k, c in enumerate(e.chips)}
+    for e in _shown(run, "blot"):
+        blots = dict(_of_chips(run[e.name].blot, e))
         yield write_clean(e, folder, blots, _change(run), overwrite=overwrite)
 
 
-_KEEPERS: dict[str, Callable[[AstroDrizzleRun, Path, bool], Iterator[Path]]] = {
+def _shown(run: AstroDrizzleRun, name: str) -> list[ExposureRecord]:
+    """Give the exposures that have an image of a step: those in no median have no blot."""
+    return [e for e in run.exposures if name != "blot" or run[e.name].has_partner]
+
+
+def _of_chips(image: xr.DataArray, exposure: ExposureRecord) -> Iterator[tuple[int, xr.DataArray]]:
+    """Take chips from one another, each with its EXTVER and without what pads it."""
+    for k, chip in enumerate(exposure.chips):
+        yield chip.extver, image[k, : chip.shape[0], : chip.shape[1]]
+
+
+_KEEPERS: dict[str, Callable[..., Iterator[Path]]] = {
     "single": _keep_single,
     "median": _keep_median,
-    "blot": _keep_blot,
-    "crmask": _keep_crmask,
+    "blot": partial(_keep_chips, "blot", step_files.write_blot),
+    "crmask": partial(_keep_chips, "crmask", step_files.write_crmask),
     "staticmask": _keep_staticmask,
-    "skymask": _keep_skymask,
+    "skymask": partial(_keep_chips, "skymask", step_files.write_sky_mask),
 }

@@ -114,10 +114,10 @@ def test_one_exposure_says_what_is_off(hapdask, files, out):
     assert run.code == 0
     off = {s["step"]: s["reason"] for s in run.json["steps"] if s["status"] == "off"}
     assert set(off) == {"Create Median", "Blot", "Driz_CR"}
-    assert off["Blot"] == "blot = False, one exposure has no partner"
+    assert off["Blot"] == "blot = False, no exposure has a partner"
     assert (out / "ia0a01aaq_drc_sci.fits").exists()
     shown = " ".join(hapdask("astrodrizzle", files[0], "-o", out, "--dry-run").out.split())
-    assert "Driz_CR off: driz_cr = False, one exposure has no partner" in shown
+    assert "Driz_CR off: driz_cr = False, no exposure has a partner" in shown
 
 
 @pytest.mark.parametrize(

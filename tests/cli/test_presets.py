@@ -105,8 +105,8 @@ def test_what_the_number_of_exposures_turns_off_says_so(hapdask):
     one = hapdask("presets", "uvis", 1, "--json").json["parameters"]
     for step in ("median", "blot", "driz_cr"):
         assert one[step]["value"] is False
-        assert one[step]["origin"] == "off: one exposure has no partner"
-    assert "off: one exposure has no partner" in hapdask("presets", "uvis", 1).out
+        assert one[step]["origin"] == "off: no exposure has a partner"
+    assert "off: no exposure has a partner" in hapdask("presets", "uvis", 1).out
 
 
 @pytest.mark.parametrize(

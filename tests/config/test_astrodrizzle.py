@@ -349,7 +349,7 @@ def test_one_exposure_has_no_partner():
     values = found.parameters.values()
     assert not any(values[step] for step in ("median", "blot", "driz_cr"))
     assert values["driz_separate"]
-    assert found.origin["driz_cr"] == "off: one exposure has no partner"
+    assert found.origin["driz_cr"] == "off: no exposure has a partner"
 
 
 def test_a_median_of_nothing_is_refused():

@@ -188,7 +188,7 @@ def test_both_kinds_of_parameters_have_one_form(hrc):
 
 def test_steps_that_are_off_are_told_and_why(hrc):
     alone = Told.of_astrodrizzle(resolve(hrc[:1], median=True, blot=True, driz_cr=True))
-    reason = "one exposure has no partner"
+    reason = "no exposure has a partner"
     assert [note for note in alone.notes if reason in note] == [
         f"step {label} not run: {name} is off: {reason}"
         for name, label in (("median", "median"), ("blot", "blot"), ("driz_cr", "cosmic rays"))

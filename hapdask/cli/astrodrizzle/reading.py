@@ -84,12 +84,11 @@ def read_keep(words: Sequence[str]) -> tuple[str, ...]:
 
 def kept_by(run: AstroDrizzleRun, keep: Sequence[str]) -> tuple[str, ...]:
     """Say which files of steps a run keeps: of ``all``, those of the steps that are on."""
-    from hapdask.recipes.astrodrizzle.writing import KEPT
+    from hapdask.recipes.astrodrizzle.writing import makes
 
     if _ALL not in keep:
         return tuple(keep)
-    values = run.parameters.values()
-    return tuple(kind for kind, step in KEPT.items() if values[step])
+    return tuple(kind for kind in KINDS if makes(run.parameters, kind))
 
 
 def read_formats(products: Products) -> tuple[str, ...]:
