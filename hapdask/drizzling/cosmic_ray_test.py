@@ -118,11 +118,11 @@ def chip_levels(
     level = test.level(chip) * electrons
     scales = electrons, electrons / gain, level
     if test.upstream:
-        read_noise, sky = chip.read_noise**2, chip.sky * electrons
+        read_noise, sky = chip.read_noise**2, (chip.sky + chip.removed) * electrons
         return Levels(UPSTREAM, *scales, read_noise, sky, chip.gain)
     own = rate_variance(exposure)
     factor = 1.0 + (_COMBINED * typical / own if own > 0.0 else _COMBINED)
-    floor = dark_variance(chip)
+    floor = dark_variance(exposure, chip)
     if has_err and exposure.unit.endswith("/ s"):
         floor = max(chip.dark, 0.0)  # a ramp's fit is less noisy than a read
     return Levels(ERROR if has_err else LIGHT, *scales, floor, max(level, 0.0), factor)

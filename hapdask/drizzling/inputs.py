@@ -50,6 +50,12 @@ def block_columns(blocks: NDArray[np.int64], chip: ChipRecord) -> tuple[int, int
     return first * BLOCK[1], min(last * BLOCK[1], chip.shape[1])
 
 
+def block_bands(blocks: NDArray[np.int64], rows: int) -> list[NDArray[np.int64]]:
+    """Cut the blocks of a chip, which are in its order, into bands of so many rows of blocks."""
+    band = blocks[:, 0] // rows
+    return np.split(blocks, np.flatnonzero(np.diff(band)) + 1)
+
+
 def flux_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
     """Factor from SCI units to flux per second and output pixel.
 

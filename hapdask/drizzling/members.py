@@ -72,9 +72,9 @@ def stack_member(
 
 
 def _sky(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
-    """Sky of one of the frame's pixels, electrons / s."""
+    """Sky of one of the frame's pixels, electrons / s, subtracted by us or by others."""
     ratio = frame.pixel_scale / chip.idcscale
-    return chip.sky * to_electrons(exposure, chip) / exposure.exptime * ratio**2
+    return (chip.sky + chip.removed) * to_electrons(exposure, chip) / exposure.exptime * ratio**2
 
 
 def _weigh_chip(

@@ -370,7 +370,7 @@ def _input_facts(
         chip.distortion.digest,
         [chip.sky, chip.flux_factor, chip.idcscale],
         [chip.gain, chip.bin, chip.shadow, chip.window],
-        [chip.read_noise, chip.dark] if by_background or chip.err is None else None,
+        [chip.read_noise, chip.dark, chip.removed] if by_background or chip.err is None else None,
         [astuple(s.identity) for s in (chip.sci, chip.err, chip.dq) if s and s.identity],
         sorted([m.kind, *m.hashes[first:last]] for m in chip.masks if any(m.hashes[first:last])),
         chip.ivm.hashes[first:last] if by_background and chip.ivm else None,

@@ -6,14 +6,14 @@ processor's cache, and a task holds no chip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.inputs import ReachingChip, block_columns, block_rows
+from hapdask.drizzling.inputs import ReachingChip, block_bands, block_columns, block_rows
 from hapdask.drizzling.weighting import electron_gain, weigh, weigh_by_time
 from hapdask.kernels.blocks import ChipPixels
 from hapdask.kernels.singles import Judgement, drizzle_alone, fold
@@ -112,15 +112,9 @@ def add_chips(
     for chip in found:
         geometry = chip.geometry().smoothed()
         with open_chip(chip.exposure, chip.chip) as reader:
-            for blocks in _bands(chip.blocks):
+            for blocks in block_bands(chip.blocks, _BAND):
                 pixels = _read(reader, chip, blocks, frame, clean)
                 drizzle_alone(geometry, blocks, pixels, origin, sums)
-
-
-def _bands(blocks: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Cut the blocks of a chip, which are in its order, into a few rows of blocks each."""
-    band = blocks[:, 0] // _BAND
-    yield from np.split(blocks, np.flatnonzero(np.diff(band)) + 1)
 
 
 def _read(

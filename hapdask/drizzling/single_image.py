@@ -191,7 +191,7 @@ def find_in_single_image(
 
 def _variance(rows: ChipRows, exposure: ExposureRecord, chip: ChipRecord, image: Image) -> Image:
     """Variance of every pixel, electrons**2: from ERR where there is one."""
-    made: Image = np.maximum(image, np.float32(0.0)) + np.float32(dark_variance(chip))
+    made: Image = np.maximum(image, np.float32(0.0)) + np.float32(dark_variance(exposure, chip))
     if rows.err is None:
         return made
     given = np.square(rows.err * np.float32(to_electrons(exposure, chip)))

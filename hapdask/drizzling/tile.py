@@ -1,7 +1,7 @@
 """The leaf: one tile of one layer, from exposure records to planes.  Plain NumPy, no Dask.
 
-`drizzle_tile` is what every executor runs; run eagerly it is the oracle of the tests.  It reads one
-chip's rows at a time, so memory does not grow with the number of exposures.
+`drizzle_tile` is what every executor runs; run eagerly it is the oracle of the tests.  It reads a
+few rows of one chip at a time, so memory does not grow with the number of exposures.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.input_sets import InputFacts, InputSets
-from hapdask.drizzling.inputs import ReachingChip
+from hapdask.drizzling.inputs import ReachingChip, block_bands
 from hapdask.drizzling.palette import Palette
 from hapdask.drizzling.weighting import read_pixels
 from hapdask.kernels import planes as plane_kernels
 from hapdask.kernels import sums
 from hapdask.kernels.blocks import ChipPixels
 from hapdask.kernels.drizzle import ChipGeometry, drizzle_chip
+from hapdask.observe.pixels import open_chip
 from hapdask.observe.record import ExposureRecord
 from hapdask.schema import ALL, BASIC, VARIABLES, Variable
 from hapdask.sky.frame import Frame
@@ -32,6 +33,8 @@ ALGORITHM = "drizzle-3"
 
 #: Rows counted at a time.
 _ROWS = 256
+#: Rows of blocks that are read together: what is read stays in the processor's cache.
+_BAND = 1
 #: In the order of `finish_sums`.
 _OF_SUMS = ("sci", "wht", "err", "noise_ratio", "epoch")
 
@@ -69,6 +72,25 @@ class TileSums:
         """Root-grid row and column of element [0, 0] of the arrays."""
         return self.frame.origin[0] - self.border, self.frame.origin[1] - self.border
 
+    def add_blocks(
+        self, geometry: ChipGeometry, blocks: NDArray[np.int64], pixels: ChipPixels
+    ) -> None:
+        """Drizzle some blocks of a chip; `note_chip` follows when it has no more."""
+        self._reserve = drizzle_chip(
+            geometry, blocks, pixels, self.origin, self._clean, self._reserve
+        )
+        self._signed |= geometry.drop.signed
+        self._sets, self._planes = None, {}
+
+    def note_chip(self, boxes: NDArray[np.int64], facts: InputFacts) -> None:
+        """Note a chip, of whose blocks these are the bounds, as an input."""
+        ny, nx = self._clean.inputs.shape
+        spans = np.empty((ny, 3), np.int64)
+        sums.spans_of_blocks(boxes, self.origin, nx, spans)
+        self._inputs.fold(facts, self._clean, self._reserve, spans)
+        np.minimum(self._reached[:, 0], spans[:, 1], out=self._reached[:, 0])
+        np.maximum(self._reached[:, 1], spans[:, 2], out=self._reached[:, 1])
+
     def add_chip(
         self,
         geometry: ChipGeometry,
@@ -77,18 +99,9 @@ class TileSums:
         pixels: ChipPixels,
         facts: InputFacts,
     ) -> None:
-        """Drizzle some blocks of a chip, of these bounds, and note it as an input."""
-        self._reserve = drizzle_chip(
-            geometry, blocks, pixels, self.origin, self._clean, self._reserve
-        )
-        self._signed |= geometry.drop.signed
-        ny, nx = self._clean.inputs.shape
-        spans = np.empty((ny, 3), np.int64)
-        sums.spans_of_blocks(boxes, self.origin, nx, spans)
-        self._inputs.fold(facts, self._clean, self._reserve, spans)
-        np.minimum(self._reached[:, 0], spans[:, 1], out=self._reached[:, 0])
-        np.maximum(self._reached[:, 1], spans[:, 2], out=self._reached[:, 1])
-        self._sets, self._planes = None, {}
+        """Drizzle all blocks of a chip that reach the tile, and note it as an input."""
+        self.add_blocks(geometry, blocks, pixels)
+        self.note_chip(boxes, facts)
 
     @property
     def sets(self) -> NDArray[np.int32]:
@@ -218,10 +231,16 @@ def drizzle_tile(
     for found in reaching:
         exposure, chip = found.exposure, found.chip
         geometry = found.geometry()
-        pixels = read_pixels(found, frame, parameters, errors=tile.every_plane)
-        _leave_out(pixels, chip.shape[1], hits[exposure.name, chip.extver])
+        with open_chip(exposure, chip) as reader:
+            bands = [found.blocks] if reader.remote else block_bands(found.blocks, _BAND)
+            for blocks in bands:
+                pixels = read_pixels(
+                    reader, found, blocks, frame, parameters, errors=tile.every_plane
+                )
+                _leave_out(pixels, chip.shape[1], hits[exposure.name, chip.extver])
+                tile.add_blocks(geometry, blocks, pixels)
         facts = InputFacts(exposure.name, chip.extver, exposure.exptime, exposure.mid_mjd)
-        tile.add_chip(geometry, found.blocks, found.boxes, pixels, facts)
+        tile.note_chip(found.boxes, facts)
     return tile
 
 

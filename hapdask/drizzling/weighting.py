@@ -34,19 +34,27 @@ from hapdask.kernels.weights import counting_errors, pixel_weights
 from hapdask.observe.instruments import INSTRUMENTS
 from hapdask.observe.masks import read_ivm_rows
 from hapdask.observe.parts import ChipRecord
-from hapdask.observe.pixels import ChipRows, open_chip
+from hapdask.observe.pixels import ChipReader, ChipRows
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
 
 def read_pixels(
-    found: ReachingChip, frame: Frame, parameters: DrizzleParameters, *, errors: bool
+    reader: ChipReader,
+    found: ReachingChip,
+    blocks: NDArray[np.int64],
+    frame: Frame,
+    parameters: DrizzleParameters,
+    *,
+    errors: bool,
 ) -> ChipPixels:
-    """Read the detector rows and columns of the blocks that reach a frame, and weigh them.
+    """Read the detector rows and columns of some blocks of a chip, and weigh them.
 
     Parameters
     ----------
+    reader : ChipReader
     found : ReachingChip
+    blocks : ndarray of int64, shape (n, 2)
     frame : Frame
     parameters : DrizzleParameters
     errors : bool
@@ -58,10 +66,9 @@ def read_pixels(
         If a file cannot be read, or the weight needs errors that cannot be had.
     """
     exposure, chip = found.exposure, found.chip
-    first, last = block_rows(found.blocks, chip)
-    left, right = block_columns(found.blocks, chip)
-    with open_chip(exposure, chip) as reader:
-        rows = reader.read(first, last, (left, right))
+    first, last = block_rows(blocks, chip)
+    left, right = block_columns(blocks, chip)
+    rows = reader.read(first, last, (left, right))
     gain = flux_gain(exposure, chip, frame)
     return weigh(rows, first, exposure, chip, gain, parameters, errors, left)
 
@@ -175,7 +182,7 @@ def _errors(
         return np.where(rows.err == 0, photon, rows.err) if counter else rows.err
     if chip.read_noise == 0 and not counter:
         return None
-    made = counting_errors(rows.sci, electrons, dark_variance(chip))
+    made = counting_errors(rows.sci, electrons, dark_variance(exposure, chip))
     return np.maximum(made, photon) if counter else made
 
 
@@ -199,15 +206,16 @@ def electron_gain(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> f
     return flux_gain(exposure, chip, frame) * gain
 
 
-def dark_variance(chip: ChipRecord) -> float:
-    """Variance of a pixel without light, electrons**2: dark and read noise."""
-    return max(chip.dark, 0.0) + chip.read_noise**2
+def dark_variance(exposure: ExposureRecord, chip: ChipRecord) -> float:
+    """Variance of a pixel without light, electrons**2: dark, read noise, sky that was removed."""
+    removed = max(chip.removed, 0.0) * to_electrons(exposure, chip)
+    return max(chip.dark, 0.0) + chip.read_noise**2 + removed
 
 
 def background_variance(exposure: ExposureRecord, chip: ChipRecord) -> float:
     """Variance of a pixel without sources, (SCI units)**2: read noise, dark and subtracted sky."""
     electrons = to_electrons(exposure, chip)
-    return (max(chip.sky, 0.0) * electrons + dark_variance(chip)) / electrons**2
+    return (max(chip.sky, 0.0) * electrons + dark_variance(exposure, chip)) / electrons**2
 
 
 def needs_error(exposure: ExposureRecord, chip: ChipRecord) -> bool:

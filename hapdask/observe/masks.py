@@ -16,6 +16,7 @@ import os
 import secrets
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -180,30 +181,113 @@ def _read(
     mask: MaskRef, shape: tuple[int, int], row0: int, row1: int, dtype: np.dtype[Any]
 ) -> NDArray[Any]:
     ny, nx = shape
-    noun = _NOUNS[dtype]
-    if len(mask.hashes) != -(-ny // BLOCK_ROWS):
-        raise InputError(mask.url, f"the {noun} has not the shape {shape} of its chip")
+    _check_blocks(mask, shape, dtype)
     rows = np.zeros((row1 - row0, nx), dtype)
-    first, last = row0 // BLOCK_ROWS, -(-row1 // BLOCK_ROWS)
-    if not any(mask.hashes[first:last]):
+    if not _any_in(mask, row0, row1):
         return rows  # nothing to read
     with open_source(mask.url) as source:
         offsets = _check_header(source, shape, dtype)
-        raw = source.read(int(offsets[first]), int(offsets[last] - offsets[first]))
+        for top, content in _contents(mask, source, offsets, shape, (row0, row1), dtype):
+            low, high = max(top, row0), min(top + BLOCK_ROWS, ny, row1)
+            block = _unpack(content, nx, dtype)
+            rows[low - row0 : high - row0] = block[low - top : high - top]
+    return rows
+
+
+class OpenMasks:
+    """Masks of one chip as one, their files open until a stack of contexts closes.
+
+    Parameters
+    ----------
+    masks : sequence of MaskRef
+    shape : tuple of int
+        Of the chip, (ny, nx).
+    stack : ExitStack
+    """
+
+    def __init__(
+        self, masks: Sequence[MaskRef], shape: tuple[int, int], stack: contextlib.ExitStack
+    ) -> None:
+        self._masks, self._shape, self._stack = masks, shape, stack
+        self._files: dict[MaskRef, tuple[ByteSource, NDArray[np.int64]]] = {}
+
+    def rows(self, row0: int, row1: int) -> NDArray[np.bool_] | None:
+        """Read rows, and check them against the record: True where any mask says bad.
+
+        Parameters
+        ----------
+        row0, row1 : int
+            First row and the row after the last, within the chip.
+
+        Returns
+        -------
+        ndarray of bool, shape (row1 - row0, nx), or None
+            None where no mask has anything there.
+
+        Raises
+        ------
+        InputError
+            See `read_mask_rows`.
+        """
+        ny, nx = self._shape
+        start = row0 // BLOCK_ROWS * BLOCK_ROWS
+        packed: NDArray[np.uint8] | None = None
+        for mask in self._masks:
+            _check_blocks(mask, self._shape, _MASK)
+            if not _any_in(mask, row0, row1):
+                continue
+            if packed is None:
+                end = min(-(-row1 // BLOCK_ROWS) * BLOCK_ROWS, ny)
+                packed = np.zeros((end - start, -(-nx // 8)), np.uint8)
+            source, offsets = self._opened(mask)
+            for top, content in _contents(mask, source, offsets, self._shape, (row0, row1), _MASK):
+                block = packed[top - start : top - start + BLOCK_ROWS]
+                block |= np.frombuffer(content, np.uint8).reshape(block.shape)
+        if packed is None:
+            return None
+        return np.unpackbits(packed[row0 - start : row1 - start], axis=1, count=nx).view(np.bool_)
+
+    def _opened(self, mask: MaskRef) -> tuple[ByteSource, NDArray[np.int64]]:
+        if mask not in self._files:
+            source = self._stack.enter_context(open_source(mask.url))
+            self._files[mask] = source, _check_header(source, self._shape, _MASK)
+        return self._files[mask]
+
+
+def _check_blocks(mask: MaskRef, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    if len(mask.hashes) != -(-shape[0] // BLOCK_ROWS):
+        raise InputError(mask.url, f"the {_NOUNS[dtype]} has not the shape {shape} of its chip")
+
+
+def _any_in(mask: MaskRef, row0: int, row1: int) -> bool:
+    return any(mask.hashes[row0 // BLOCK_ROWS : -(-row1 // BLOCK_ROWS)])
+
+
+def _contents(
+    mask: MaskRef,
+    source: ByteSource,
+    offsets: NDArray[np.int64],
+    shape: tuple[int, int],
+    rows: tuple[int, int],
+    dtype: np.dtype[Any],
+) -> Iterator[tuple[int, bytes]]:
+    """First row and content of the blocks of some rows that are not all zeros, as recorded."""
+    ny, nx = shape
+    first, last = rows[0] // BLOCK_ROWS, -(-rows[1] // BLOCK_ROWS)
+    raw = source.read(int(offsets[first]), int(offsets[last] - offsets[first]))
     for k in range(first, last):
         begin, end = (int(offsets[j] - offsets[first]) for j in (k, k + 1))
         top, bottom = k * BLOCK_ROWS, min((k + 1) * BLOCK_ROWS, ny)
         content = _inflate(raw[begin:end], _size(bottom - top, nx, dtype))
         if _hash((bottom - top, nx), content) != mask.hashes[k]:
+            noun = _NOUNS[dtype]
             raise InputError(
                 mask.url,
                 f"the {noun} is not the one of the record (rows {top} to {bottom})",
                 remedy=f"attach the {noun} again, so that the record learns of the change",
             )
         if content:
-            block, low, high = _unpack(content, nx, dtype), max(top, row0), min(bottom, row1)
-            rows[low - row0 : high - row0] = block[low - top : high - top]
-    return rows
+            yield top, content
 
 
 def _inflate(stored: bytes, size: int) -> bytes:

@@ -108,6 +108,8 @@ class ChipRecord:
     sci, err, dq : PixelSource or None
     sky : float
         Per pixel, SCI units, to be subtracted.
+    removed : float
+        Sky per pixel, SCI units, that was subtracted before the file was written: it made noise.
     flux_factor : float
         Multiplies SCI and ERR: PHOTFLAM of the chip over that of the layer.
     photflam : float
@@ -150,6 +152,7 @@ class ChipRecord:
     err: PixelSource | None
     dq: PixelSource | None
     sky: float = 0.0
+    removed: float = 0.0
     flux_factor: float = 1.0
     photflam: float = 0.0
     idcscale: float = 0.0

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from hapdask.errors import InputError
 from hapdask.observe.fits import scaled
-from hapdask.observe.masks import read_mask_rows
+from hapdask.observe.masks import OpenMasks
 from hapdask.observe.parts import ChipRecord, FileIdentity, PixelSource
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import ByteSource, open_source
 from hapdask.observe.vignette import vignetted_rows
 
 #: Rows that are read together.
-_BAND = 128
+_BAND = 32
 
 
 class ChipRows(NamedTuple):
@@ -50,9 +50,20 @@ class ChipReader:
     """A chip with its files open; made by `open_chip`."""
 
     def __init__(
-        self, exposure: ExposureRecord, chip: ChipRecord, sources: dict[str, ByteSource]
+        self,
+        exposure: ExposureRecord,
+        chip: ChipRecord,
+        sources: dict[str, ByteSource],
+        stack: ExitStack,
     ) -> None:
         self._exposure, self._chip, self._sources = exposure, chip, sources
+        self._masks = OpenMasks(chip.masks, chip.shape, stack)
+        self._scratch = np.empty(0, np.uint8)
+
+    @property
+    def remote(self) -> bool:
+        """Whether every read asks a server, so that few are better than many."""
+        return any(source.remote for source in self._sources.values())
 
     def read(
         self,
@@ -90,7 +101,7 @@ class ChipReader:
         dq = self._array("DQ", chip.dq if flags else None, row0, row1, columns)
         if sci is None:
             raise InputError(url, "the record has no SCI array", ext=f"SCI,{chip.extver}")
-        masked = _masked(chip, row0, row1) if flags else None
+        masked = self._masked(row0, row1) if flags else None
         if masked is not None and columns is not None:
             masked = masked[:, columns[0] : columns[1]]
         return ChipRows(
@@ -118,7 +129,7 @@ class ChipReader:
             if dq is not None and good_bits is not None:
                 flags = _flags(dq, self._exposure.url, f"DQ,{chip.extver}")
                 np.not_equal(flags & np.uint16(~good_bits & 0xFFFF), 0, out=bad[row0:row1])
-            masked = _masked(chip, row0, row1)
+            masked = self._masked(row0, row1)
             if masked is not None:
                 bad[row0:row1] |= masked
         return bad
@@ -147,13 +158,22 @@ class ChipReader:
         step = max(shape[0] if source.remote else _BAND, 1)
         for row in range(0, shape[0], step):
             count = min(step, shape[0] - row)
-            raw = source.read_array(
-                pixels.offset + (row0 + row) * nx * dtype.itemsize,
-                count * nx * dtype.itemsize,
-                ext=f"{name},{self._chip.extver}",
-            )
+            raw = self._scratch_of(count * nx * dtype.itemsize)
+            start = pixels.offset + (row0 + row) * nx * dtype.itemsize
+            source.read_into(raw, start, ext=f"{name},{self._chip.extver}")
             native[row : row + count] = raw.view(dtype).reshape(count, nx)[:, left:right]
         return scaled(native, pixels.bscale, pixels.bzero)
+
+    def _masked(self, row0: int, row1: int) -> NDArray[np.bool_] | None:
+        dark = vignetted_rows(self._chip, row0, row1)
+        bad = self._masks.rows(row0, row1)
+        return bad if dark is None else dark if bad is None else bad | dark
+
+    def _scratch_of(self, size: int) -> NDArray[np.uint8]:
+        """Give room for bytes as they stand in the file; the same one every time."""
+        if self._scratch.size < size:
+            self._scratch = np.empty(size, np.uint8)
+        return self._scratch[:size]
 
 
 @contextmanager
@@ -174,7 +194,7 @@ def open_chip(exposure: ExposureRecord, chip: ChipRecord) -> Iterator[ChipReader
         for url, identity in files.items():
             sources[url] = stack.enter_context(open_source(url))
             _require_same(sources[url], identity)
-        yield ChipReader(exposure, chip, sources)
+        yield ChipReader(exposure, chip, sources, stack)
 
 
 def read_chip_rows(exposure: ExposureRecord, chip: ChipRecord, row0: int, row1: int) -> ChipRows:
@@ -200,14 +220,6 @@ def read_chip_rows(exposure: ExposureRecord, chip: ChipRecord, row0: int, row1: 
     """
     with open_chip(exposure, chip) as reader:
         return reader.read(row0, row1)
-
-
-def _masked(chip: ChipRecord, row0: int, row1: int) -> NDArray[np.bool_] | None:
-    bad = vignetted_rows(chip, row0, row1)
-    for mask in chip.masks:
-        rows = read_mask_rows(mask, chip.shape, row0, row1)
-        bad = rows if bad is None else bad | rows
-    return bad
 
 
 def _require_same(source: ByteSource, identity: FileIdentity) -> None:

@@ -120,18 +120,25 @@ class ExposureRecord:
         found = ((c.extver, dict(c.keywords).get("MDRIZSKY")) for c in self.chips)
         return {e: float(s) for e, s in found if isinstance(s, int | float)}
 
-    def with_sky(self, sky: float | Mapping[int, float]) -> ExposureRecord:
+    def with_sky(
+        self, sky: float | Mapping[int, float], removed: float | Mapping[int, float] = 0.0
+    ) -> ExposureRecord:
         """Return a copy with a constant sky per chip, rounded to `SKY_DECIMALS`.
 
         Parameters
         ----------
         sky : float or mapping of EXTVER to float
             SCI units per pixel.
+        removed : float or mapping of EXTVER to float
+            What was subtracted before the file was written.
         """
-        values = self._by_chip(sky, "sky")
-        return self._with_chips(
-            {e: {"sky": round(v, SKY_DECIMALS) + 0.0} for e, v in values.items()}
-        )
+        record = self
+        for name, given in (("sky", sky), ("removed", removed)):
+            values = self._by_chip(given, "sky")
+            record = record._with_chips(
+                {e: {name: round(v, SKY_DECIMALS) + 0.0} for e, v in values.items()}
+            )
+        return record
 
     def with_flux_factors(self, factors: float | Mapping[int, float]) -> ExposureRecord:
         """Return a copy with a flux factor per chip, rounded to `FLUX_DECIMALS`."""

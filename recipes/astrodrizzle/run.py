@@ -277,6 +277,7 @@ class AstroDrizzleRun:
         StoreError
             If a mask cannot be written.
         """
+        _ = self.measured  # also where no step is left that needs it: sky, masks, what is lost
         if self._masked is None and self.parameters.cosmic_rays.driz_cr:
             with timed(self.seconds, REJECT):
                 found = find_all(self)

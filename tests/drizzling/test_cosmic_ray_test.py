@@ -12,6 +12,7 @@ from hapdask.drizzling.cosmic_ray_test import (
     grown,
     typical_variance,
 )
+from hapdask.kernels import rejection
 from hapdask.kernels.rejection import ERROR, LIGHT, UPSTREAM
 from hapdask.observe.instruments import INSTRUMENTS, tail
 
@@ -63,6 +64,38 @@ def test_the_median_has_noise_of_its_own(exposure):
     own = typical_variance([replace(long, chips=(replace(long.chips[0], read_noise=3.0),))])
     assert levels(long, typical=20.0 * own).factor > 4.0
     assert levels(exposure, typical=0.0).factor == 1.0
+
+
+def test_sky_that_others_removed_made_noise(exposure):
+    """``skyuser``, or a ``skyfile`` that was applied: nothing to subtract, but not a dark sky."""
+    removed = exposure.with_sky(0.0, 30.0)
+    assert levels(removed).floor == 11.0 + 30.0
+    assert levels(removed).sky == 0.0
+    assert typical_variance([removed]) == typical_variance([exposure])
+    upstream = levels(removed, CosmicRayTest(upstream=True))
+    assert (upstream.sky, upstream.light) == (0.0, 30.0)
+
+
+@pytest.mark.parametrize("test", [CosmicRayTest(), CosmicRayTest(upstream=True)])
+def test_the_halo_holds_all_that_decides(exposure, test):
+    """Pixels that have it around them come out alike, whatever is cut off beyond."""
+    rng = np.random.default_rng(4)
+    blot = rng.gamma(1.0, 0.6, (200, 200)).astype(np.float32)
+    sci = 100.0 * blot + rng.normal(0.0, 40.0, blot.shape).astype(np.float32)
+    limits = (0.4, 3.5, 0.2, 3.0)
+    found = levels(exposure, test)
+
+    def bad(part):
+        cut = [np.ascontiguousarray(a[part, part]) for a in (sci, np.sqrt(np.abs(sci)), blot)]
+        out = np.empty(cut[0].shape, np.uint8)
+        rejection.find(*cut, found, limits, out)
+        return out
+
+    whole = bad(slice(0, 200))
+    assert 0.005 < whole.mean() < 0.6
+    for first in range(4, 160):
+        part, inner = slice(first, first + 30), slice(test.halo, 30 - test.halo)
+        assert np.array_equal(bad(part)[inner, inner], whole[part, part][inner, inner])
 
 
 def test_another_level_than_the_sky(exposure):

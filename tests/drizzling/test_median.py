@@ -234,6 +234,8 @@ def test_sky_and_read_noise_of_a_member(medium, tmp_path):
     member = stack_member(record, frame, TURBO)
     assert member.sky == pytest.approx(4 * 41.0 * one.gain / record.exptime)
     assert member.read_noise == pytest.approx(np.sqrt(12.5))
+    gone = stack_member(record.with_sky(0.0, {1: 50.0, 2: 41.0}), frame, TURBO)
+    assert gone == member  # what others subtracted made its noise all the same
     for chip in record.chips:
         all_bad = write_mask(tmp_path / f"{chip.extver}.mask", np.ones(chip.shape), "user")
         record = record.with_mask(chip.extver, all_bad)

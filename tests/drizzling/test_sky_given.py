@@ -33,6 +33,8 @@ def test_sky_file(pair, tmp_path, caplog):
     path.write_text("# sky was applied: Yes\nia0a01aaq 7\nia0a01abq 8.5\n")
     solution = sky_from_file(pair, path)
     assert [(c.sky, c.removed) for c in solution["ia0a01abq"].chips] == [(0.0, 8.5)] * 2
+    told = [record.chip(1) for record in solution.apply(pair)]
+    assert [(c.sky, c.removed) for c in told][1] == (0.0, 8.5)
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,9 @@ class SkySolution:
             if exposure.name not in found:
                 raise ParameterError(f"{exposure.name} has no level in this sky solution")
             sky = found[exposure.name]
-            record = exposure.with_sky({c.extver: c.sky for c in sky.chips})
+            record = exposure.with_sky(
+                {c.extver: c.sky for c in sky.chips}, {c.extver: c.removed for c in sky.chips}
+            )
             if sky.verdict.reason:
                 record = record.with_verdict(record.verdict.warned(sky.verdict.reason))
             done.append(record)

@@ -104,7 +104,8 @@ def _read(exposure: ExposureRecord, chip: ChipRecord, dq: PixelSource) -> Any:
         return np.full(chip.shape, int(dq.constant), np.int32)
     ny, nx = chip.shape
     with open_source(dq.url or exposure.url) as source:
-        raw = source.read_array(dq.offset, ny * nx * np.dtype(dq.dtype).itemsize)
+        raw = np.empty(ny * nx * np.dtype(dq.dtype).itemsize, np.uint8)
+        source.read_into(raw, dq.offset)
     return decode(raw, dq.dtype, dq.bscale, dq.bzero).reshape(ny, nx)
 
 
