@@ -43,7 +43,7 @@ def finish_sums(
     sci, wht : ndarray of float32, shape (ny, nx)
         Hold NaN (0 for wht) on entry, which stays where nothing contributed.
     err, noise_ratio : ndarray of float32; epoch : ndarray of float64
-        The same, or of shape (0, 0) where only the basic planes are summed.
+        The same, or of shape (0, 0) where they are not asked for.
     """
     ny, nx = sci.shape
     for y in range(ny):
@@ -58,15 +58,21 @@ def finish_sums(
             w = row[x, np.uint64(1)]
             out_wht[x] = max(w, 0.0)
             out_sci[x] = row[x, np.uint64(0)] / w if w > 0.0 else np.nan
-        if epoch.size:
-            times = clean.epoch[y + border, start : start + n]
-            out_err, out_ratio = err[y, first : first + n], noise_ratio[y, first : first + n]
-            out_epoch = epoch[y, first : first + n]
+        if err.size:
+            out_err = err[y, first : first + n]
             for x in range(np.uint64(n)):
                 w, single = row[x, np.uint64(1)], row[x, np.uint64(3)]
                 out_err[x] = math.sqrt(single) / w if w > 0.0 else np.nan
-                ratio = math.sqrt(row[x, np.uint64(2)] / single)
-                out_ratio[x] = ratio if w > 0.0 else np.nan
+        if noise_ratio.size:
+            out_ratio = noise_ratio[y, first : first + n]
+            for x in range(np.uint64(n)):
+                ratio = math.sqrt(row[x, np.uint64(2)] / row[x, np.uint64(3)])
+                out_ratio[x] = ratio if row[x, np.uint64(1)] > 0.0 else np.nan
+        if epoch.size:
+            times = clean.epoch[y + border, start : start + n]
+            out_epoch = epoch[y, first : first + n]
+            for x in range(np.uint64(n)):
+                w = row[x, np.uint64(1)]
                 out_epoch[x] = times[x] / w if w > 0.0 else np.nan
     width = reserve.slot.shape[1]
     for s in range(1, reserve.used[0]):
@@ -76,9 +82,11 @@ def finish_sums(
         if outside or w <= 0.0 or clean.sums[j, i, 1] > 0.0:
             continue
         wht[y, x], sci[y, x] = w, reserve.sums[s, 0] / w
-        if epoch.size:
+        if err.size:
             err[y, x] = math.sqrt(reserve.sums[s, 3]) / w
+        if noise_ratio.size:
             noise_ratio[y, x] = math.sqrt(reserve.sums[s, 2] / reserve.sums[s, 3])
+        if epoch.size:
             epoch[y, x] = reserve.epoch[s] / w
 
 

@@ -29,7 +29,7 @@ class Layer(NamedTuple):
         planes, sum(a u), sum(a^2 u); a is the overlap, w the weight, f the flux, u = w^2 var.
     seen : ndarray of float64, shape (ny, nx)
         sum(a w) when inputs were last noted.
-    epoch : ndarray of float64, shape (ny, nx), or (0, 0) for the basic planes
+    epoch : ndarray of float64, shape (ny, nx), or (0, 0) where nobody asks for it
         sum(a w t), t the mid-exposure time.
     inputs : ndarray of int32, shape (ny, nx)
         Number of the set of inputs; 0 is the empty set.
@@ -41,12 +41,12 @@ class Layer(NamedTuple):
     inputs: NDArray[np.int32]
 
 
-def make_layer(shape: tuple[int, int], *, every_plane: bool) -> Layer:
-    """Empty sums; memory is only taken where something is added."""
+def make_layer(shape: tuple[int, int], *, every_plane: bool, epochs: bool | None = None) -> Layer:
+    """Empty sums; memory is only taken where something is added; epochs are a plane apart."""
     return Layer(
         np.zeros((*shape, 4 if every_plane else 2)),
         np.zeros(shape),
-        np.zeros(shape if every_plane else (0, 0)),
+        np.zeros(shape if (every_plane if epochs is None else epochs) else (0, 0)),
         np.zeros(shape, dtype=np.int32),
     )
 
@@ -78,14 +78,16 @@ class Reserve(NamedTuple):
     used: NDArray[np.int64]
 
 
-def make_reserve(shape: tuple[int, int], *, every_plane: bool) -> Reserve:
+def make_reserve(
+    shape: tuple[int, int], *, every_plane: bool, epochs: bool | None = None
+) -> Reserve:
     """Make an empty reserve for a layer of ``shape``, without room; see `with_room`."""
     return Reserve(
         np.zeros(shape, np.int32),
         np.zeros(1, np.int64),
         np.zeros((1, 4 if every_plane else 2)),
         np.zeros(1),
-        np.zeros(1 if every_plane else 0),
+        np.zeros(1 if (every_plane if epochs is None else epochs) else 0),
         np.zeros(1, np.int32),
         np.zeros(1, np.uint16),
         np.ones(1, np.int64),

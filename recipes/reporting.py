@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hapdask.errors import HapdaskError, InputError
+from hapdask.errors import HapdaskError, InputError, PlanError
 from hapdask.observe.exposure import Exposures
 from hapdask.observe.record import ExposureRecord
 
@@ -60,6 +60,12 @@ class LeftOut:
     def error(self) -> InputError:
         """Make the error that it is where nothing may be left out."""
         return InputError(self.file, self.reason, remedy=self.remedy or None)
+
+
+def none_left(left_out: Iterable[LeftOut]) -> PlanError:
+    """Make the error of a run that has lost all its inputs."""
+    reasons = "".join(f"\n  {each.error()}" for each in left_out)
+    return PlanError(f"no exposure is left:{reasons or ' none was given'}")
 
 
 def rejected(exposures: Iterable[ExposureRecord]) -> list[LeftOut]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from hapdask.cli.console import make_table, show_table
+from hapdask.config.astrodrizzle_presets import OFF
 from hapdask.config.preset_tables import BUILT_IN
 
 if TYPE_CHECKING:
@@ -98,11 +99,14 @@ def toml_text(lines: Sequence[Line], title: str) -> str:
     Parameters
     ----------
     lines : sequence of Line
-        The origins become comments.
+        The origins become comments, and so does what only the number of exposures turned off:
+        with another number it is not to stay off.
     title : str
         Comment at the top, of one line.
     """
-    assignments = [f"{line.name} = {_toml(line.value)}" for line in lines]
+    assignments = [
+        f"{'# ' * line.origin.startswith(OFF)}{line.name} = {_toml(line.value)}" for line in lines
+    ]
     width = min(max(map(len, assignments), default=0), 40)
     parts = [f"# {title}"]
     before = ""

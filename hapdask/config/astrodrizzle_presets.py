@@ -36,6 +36,8 @@ _CUSTOM = {
 #: Each step needs the one after it; in this order, so that the first turns on all.
 _NEEDS = (("driz_cr", "blot"), ("blot", "median"), ("median", "driz_separate"))
 _NEED_TWO = ("median", "blot", "driz_cr")
+#: Begins the origin of what nothing given turned off.
+OFF = "off:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,10 @@ def load_astrodrizzle(
     except ParameterError as error:
         raise ParameterError(with_origin(str(error), origin)) from None
     _check_frames(parameters, origin)
+    if parameters.cosmic_rays.driz_cr_single and not parameters.cosmic_rays.driz_cr:
+        given_up = replace(parameters.cosmic_rays, driz_cr_single=False)
+        parameters = replace(parameters, cosmic_rays=given_up)
+        origin["driz_cr_single"] = f"{OFF} driz_cr is"
     parameters, changed = for_exposures(parameters, n_exposures)
     given = {name for _, table in over for name in table}
     ignored = {name: why for name, why in WITHOUT_MEANING.items() if name in given}
@@ -168,10 +174,8 @@ def for_exposures(
     """
     on = {name: bool(value) for name, value in parameters.values().items() if name in _STEPS}
     changed: dict[str, str] = {}
-    if on["driz_cr_single"] and not on["driz_cr"]:
-        on["driz_cr_single"], changed["driz_cr_single"] = False, "off: driz_cr is"
     if n_exposures == 1:
-        alone = {n: "off: no exposure has a partner" for n in _NEED_TWO if on[n]}
+        alone = {n: f"{OFF} no exposure has a partner" for n in _NEED_TWO if on[n]}
         on |= dict.fromkeys(alone, False)
         changed |= alone
     for step, needed in _NEEDS:
@@ -189,17 +193,13 @@ def for_exposures(
             separate=replace(parameters.separate, driz_separate=on["driz_separate"]),
             median=replace(parameters.median, median=on["median"]),
             blot=replace(parameters.blot, blot=on["blot"]),
-            cosmic_rays=replace(
-                parameters.cosmic_rays,
-                driz_cr=on["driz_cr"],
-                driz_cr_single=on["driz_cr_single"],
-            ),
+            cosmic_rays=replace(parameters.cosmic_rays, driz_cr=on["driz_cr"]),
         ),
         changed,
     )
 
 
-_STEPS = ("driz_separate", *_NEED_TWO, "driz_cr_single")
+_STEPS = ("driz_separate", *_NEED_TWO)
 
 
 def _layers(file: str | Path | None, overrides: Mapping[str, object] | None) -> list[Layer]:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Name of the palette among the results of a tile's task.
-_PALETTE = "palette"
+PALETTE = "palette"
 
 
 class Sink(Protocol):
@@ -76,7 +76,7 @@ class TileTask:
         ``rejected`` are bad pixels that no mask holds yet, in several lists.
         """
         sums = self.sums(chain.from_iterable(rejected))
-        return {**dict(sums.planes()), _PALETTE: sums.palette}
+        return {**dict(sums.planes()), PALETTE: sums.palette}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,13 @@ def tile_task(plan: Plan, tile: TilePlan) -> TileTask:
     return TileTask(plan.inputs_of(tile), tile.frame, plan.parameters, plan.variables)
 
 
+def window_task(plan: Plan, window: Frame) -> TileTask:
+    """Make the task of any window of a plan's frame, with the exposures whose tiles it touches."""
+    touched = [tile for tile in plan.tiles if not (tile.frame & window).empty]
+    wanted = {(item.exposure, item.extver) for tile in touched for item in tile.inputs}
+    return TileTask(plan.records_of(wanted), window, plan.parameters, plan.variables)
+
+
 def lazy_planes(plan: Plan, rejected: Rejected | None = None) -> dict[str, da.Array]:
     """Lazy arrays of a plan's variables: one block per tile, nothing computed.
 
@@ -162,9 +169,9 @@ def lazy_palettes(plan: Plan, rejected: Rejected | None = None) -> da.Array:
     import dask.array as da
 
     rows, columns = _spans(plan)
-    key = _key(_PALETTE, plan, rejected)
+    key = _key(PALETTE, plan, rejected)
     chunks = ((1,) * len(rows), (1,) * len(columns))
-    return da.Array(_graph(plan, {_PALETTE: key}, rejected), key, chunks, dtype=object)
+    return da.Array(_graph(plan, {PALETTE: key}, rejected), key, chunks, dtype=object)
 
 
 def _key(name: str, plan: Plan, rejected: Rejected | None) -> str:
@@ -206,11 +213,11 @@ def _graph(plan: Plan, names: Mapping[str, str], rejected: Rejected | None) -> H
 
 
 def _taker(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return _take_palette if name == _PALETTE else operator.itemgetter(name)
+    return _take_palette if name == PALETTE else operator.itemgetter(name)
 
 
 def _take_palette(results: Mapping[str, Any]) -> NDArray[Any]:
-    return _one(results[_PALETTE])
+    return _one(results[PALETTE])
 
 
 def _one(palette: Palette) -> NDArray[Any]:
@@ -228,7 +235,7 @@ class _Empty:
     shape: tuple[int, int]
 
     def __call__(self) -> NDArray[Any]:
-        if self.name == _PALETTE:
+        if self.name == PALETTE:
             return _one(Palette.merge(()))
         return np.full(self.shape, VARIABLES[self.name].fill, VARIABLES[self.name].dtype)
 

@@ -62,6 +62,11 @@ class Stack:
             object.__setattr__(self, "typical", typical_variance(self.exposures))
 
     @property
+    def combines(self) -> bool:
+        """Whether there are enough exposures to compare them with each other."""
+        return self.images > 1 and self.combination.leaves(self.images)
+
+    @property
     def reach_of_blot(self) -> int:
         """Pixels of the median around a position from which a blot is interpolated."""
         return blotting.reach(blotting.CODES[self.test.interp]) + 1

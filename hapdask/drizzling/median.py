@@ -74,11 +74,13 @@ class Combination:
         """Pixels around a pixel that decide on it."""
         return self.grow if self.minmed else 0
 
+    def leaves(self, images: int) -> bool:
+        """Whether anything is left of so many images without the lowest and highest values."""
+        return self.minmed or self.type == "sum" or images - self.nlow - self.nhigh >= 1
+
     def check(self, images: int) -> None:
         """Raise a ParameterError if nothing would be left of so many images."""
-        if self.type in ("minmed", "iminmed", "sum"):
-            return
-        if images and images - self.nlow - self.nhigh < 1:
+        if images and not self.leaves(images):
             raise ParameterError(
                 f"combine_nlow + combine_nhigh = {self.nlow + self.nhigh} leave nothing of "
                 f"{images} exposures"

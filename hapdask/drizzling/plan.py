@@ -141,9 +141,13 @@ class Plan:
 
     def inputs_of(self, tile: TilePlan) -> tuple[ExposureRecord, ...]:
         """Give stripped records, with only the chips that reach the tile, in the plan's order."""
+        return self.records_of((item.exposure, item.extver) for item in tile.inputs)
+
+    def records_of(self, chips: Iterable[tuple[int, int]]) -> tuple[ExposureRecord, ...]:
+        """Give stripped records with these chips, by number of the exposure and EXTVER."""
         extvers: dict[int, set[int]] = defaultdict(set)
-        for item in tile.inputs:
-            extvers[item.exposure].add(item.extver)
+        for exposure, extver in chips:
+            extvers[exposure].add(extver)
         return tuple(
             replace(
                 stripped := self.exposures[i].strip(),

@@ -8,7 +8,6 @@ records, so a mosaic on another frame finds them there.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from hapdask.drizzling.hits import ChipHits, HitBits
 from hapdask.drizzling.running import run_tasks
 from hapdask.drizzling.stack_reach import StackReach
 from hapdask.errors import HapdaskError, InputError
-from hapdask.observe.masks import SUFFIX, write_mask
+from hapdask.observe.masks import SUFFIX, mask_folder, write_mask
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
@@ -34,15 +33,13 @@ log = logging.getLogger(__name__)
 
 #: Kind of the masks, see `hapdask.observe.parts.MaskRef`.
 KIND = "cosmic rays"
-#: Bytes of the stacks that are held at once, by all threads together.
-_BUDGET = 900_000_000
-#: Bytes per pixel of a tile: of every exposure, and of what is made of them.
-_EACH, _COMMON = 4, 40
-_LARGEST, _SMALLEST = 2816, 256
+#: Side of the largest tiles that are tested at once.
+_LARGEST = 2816
 #: Pixels of an exposure on an axis that tell how much of it a frame holds.
 _SAMPLES = 24
 #: Part of an exposure outside the median frame that is worth a word.
 _OUTSIDE = 0.03
+_TOO_FEW = "too few exposures could be read to compare it with: its cosmic rays are still there"
 
 
 @dataclass(frozen=True)
@@ -76,11 +73,7 @@ class Rejection:
 def tile_tests(stack: Stack, frame: Frame, *, threads: int = 1) -> Iterator[TileTest]:
     """Cut the median frame into tiles that fit the memory, each with its part of the stack."""
     reach = StackReach(stack, frame)
-    deepest = max(
-        (len(reach.within(part).exposures) for _, part in frame.tiles(_LARGEST)), default=0
-    )
-    pixels = _BUDGET / threads / (deepest * _EACH + _COMMON)
-    side = min(max(math.isqrt(int(pixels)), _SMALLEST), _LARGEST)
+    side = reach.side_of_tiles(_LARGEST, threads)
     # As many tiles, alike in size: slivers at an edge are nearly all halo.
     longest = max(frame.shape)
     for _, part in frame.tiles(-(-longest // -(-longest // side))):
@@ -116,12 +109,13 @@ def reject_cosmic_rays(
     Returns
     -------
     Rejection
-        Without the exposures that cannot be read: the others are compared without them.
+        Without the exposures that cannot be read: the others are compared without them, and keep
+        their cosmic rays where they have become too few.
 
     Raises
     ------
     ParameterError
-        If nothing would be left of so many exposures without the lowest and highest values.
+        If nothing would be left of all exposures without the lowest and highest values.
     StoreError
         If a mask cannot be written.
     """
@@ -133,8 +127,9 @@ def reject_cosmic_rays(
         log.warning("left out: %s", failed)
         failures.append(failed)
         stack = _without(stack, failed)
-    folder = Path(where)
-    folder.mkdir(parents=True, exist_ok=True)
+        if not stack.combines:
+            return Rejection(tuple(_alone(e) for e in stack.exposures), tuple(failures))
+    folder = mask_folder(where)
     with ThreadPoolExecutor(threads) as pool:  # most of a mask's time is the disk's
         masked = pool.map(lambda exposure: _with_masks(exposure, bits, folder), stack.exposures)
         return Rejection(tuple(_told(exposure, frame) for exposure in masked), tuple(failures))
@@ -200,6 +195,12 @@ def _with_masks(
         mask = bits[exposure.name, chip.extver].mask()
         exposure = attach_mask(exposure, chip.extver, mask, folder)
     return exposure
+
+
+def _alone(exposure: ExposureRecord) -> ExposureRecord:
+    """Say in the verdict of an exposure that nothing is left to compare it with."""
+    log.warning("%s: %s", exposure.name, _TOO_FEW)
+    return exposure.with_verdict(exposure.verdict.warned(_TOO_FEW))
 
 
 def _told(exposure: ExposureRecord, frame: Frame) -> ExposureRecord:

@@ -22,6 +22,7 @@ from hapdask.drizzling.rejecting import Rejection, attach_mask
 from hapdask.drizzling.weighting import dark_variance, to_electrons
 from hapdask.errors import InputError
 from hapdask.observe.instruments import instrument_of
+from hapdask.observe.masks import mask_folder
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import ChipRows, open_chip
 from hapdask.observe.record import ExposureRecord
@@ -116,8 +117,7 @@ def mask_single_images(
         If a mask cannot be written.
     """
     masked, failures = [], []
-    folder = Path(where)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = mask_folder(where)
     for exposure in exposures:
         try:
             result = exposure

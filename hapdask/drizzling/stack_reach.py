@@ -6,6 +6,7 @@ here: what is made of them (`cosmic_rays`, `median`), graphs (`step_graphs`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +19,12 @@ from hapdask.drizzling.inputs import blocks_in, chip_reach, make_drop
 from hapdask.kernels.blocks import BLOCK, ChipReach
 from hapdask.sky.frame import Frame
 
+#: Bytes of the stacks that are held at once, by all threads together.
+_BUDGET = 900_000_000
+#: Bytes per pixel of a tile: of every exposure, and of what is made of them.
+_EACH, _COMMON = 4, 40
+#: Side of the smallest tiles, however deep the stack.
+_SMALLEST = 256
 #: Name of the exposure and EXTVER.
 Chip = tuple[str, int]
 Box = tuple[int, int, int, int]
@@ -62,6 +69,14 @@ class StackReach:
             exposures=tuple(self.stack.exposures[k] for k in chosen),
             members=tuple(self.stack.members[k] for k in chosen),
         )
+
+    def side_of_tiles(self, largest: int, threads: int) -> int:
+        """Side of tiles of the frame of which every thread can hold the stack."""
+        deepest = max(
+            (len(self.within(part).exposures) for _, part in self._frame.tiles(largest)), default=0
+        )
+        pixels = _BUDGET / threads / (deepest * _EACH + _COMMON)
+        return min(max(math.isqrt(int(pixels)), _SMALLEST), largest)
 
     @property
     def halo(self) -> int:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hapdask.errors import InputError
 from hapdask.kernels.image_statistics import Clipping, clip, mode, whole
 from hapdask.observe.masking.sources import PathLike
-from hapdask.observe.masks import SUFFIX, mask_hashes, write_mask
+from hapdask.observe.masks import SUFFIX, mask_folder, mask_hashes, write_mask
 from hapdask.observe.parts import ChipRecord, MaskRef
 from hapdask.observe.pixels import read_chip_rows
 from hapdask.observe.record import ExposureRecord
@@ -178,8 +178,7 @@ def attach_static_masks(
     StoreError
         If a mask cannot be written.
     """
-    folder = Path(where)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = mask_folder(where)
     refs = {key: _write(folder, key, bad) for key, bad in masks.bad.items() if bad.any()}
     done = []
     for exposure in exposures:

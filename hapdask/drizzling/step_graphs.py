@@ -30,7 +30,7 @@ from hapdask.sky.frame import Frame
 if TYPE_CHECKING:
     import dask.array as da
 
-#: Sides of the tiles of the median, and rows of a chip that are made together.
+#: Side of the tiles of the median, and rows of a chip that are made together.
 TILE = 1024
 ROWS = 8 * BLOCK[0]
 
@@ -47,13 +47,15 @@ class StepGraphs:
     frame : Frame
         Of the median; detector pixels outside it are not tested.
     tile : int
-        Side of its tiles, pixels.
+        Side of its tiles, pixels; smaller ones where a stack is too deep for them.
+    threads : int
+        That will compute the images.
     """
 
-    def __init__(self, stack: Stack, frame: Frame, tile: int = TILE) -> None:
-        self.frame, self.tile = frame, tile
+    def __init__(self, stack: Stack, frame: Frame, tile: int = TILE, threads: int = 1) -> None:
         self._reach = StackReach(stack, frame)
-        self._token = _tokenize(self._reach.stack, frame, tile)
+        self.frame, self.tile = frame, self._reach.side_of_tiles(tile, threads)
+        self._token = _tokenize(self._reach.stack, frame, self.tile)
 
     def median(self) -> da.Array:
         """Median of the stack on the frame, float32, electron (or count) / s."""

@@ -7,7 +7,7 @@ few rows of one chip at a time, so memory does not grow with the number of expos
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,9 +53,9 @@ class TileSums:
     def __init__(self, frame: Frame, variables: Sequence[str] = ALL, *, border: int) -> None:
         self.frame, self.variables, self.border = frame, tuple(variables), border
         shape = (frame.shape[0] + 2 * border, frame.shape[1] + 2 * border)
-        every_plane = not set(variables) <= set(BASIC) | {"nexp", "exptime"}
-        self._clean = sums.make_layer(shape, every_plane=every_plane)
-        self._reserve = sums.make_reserve(shape, every_plane=every_plane)
+        every_plane, epochs = _sums_for(variables)
+        self._clean = sums.make_layer(shape, every_plane=every_plane, epochs=epochs)
+        self._reserve = sums.make_reserve(shape, every_plane=every_plane, epochs=epochs)
         self._inputs = InputSets()
         self._sets: NDArray[np.int32] | None = None
         self._planes: dict[str, NDArray[np.floating]] = {}
@@ -64,8 +64,8 @@ class TileSums:
 
     @property
     def every_plane(self) -> bool:
-        """Whether variances and epochs are summed too."""
-        return bool(self._clean.epoch.size)
+        """Whether variances are summed too."""
+        return _sums_for(self.variables)[0]
 
     @property
     def origin(self) -> tuple[int, int]:
@@ -137,7 +137,7 @@ class TileSums:
         """Every plane that is a function of the sums: reading these takes longest, so once."""
         if not self._planes:
             shapes = {
-                name: self.frame.shape if self.every_plane or name in BASIC else (0, 0)
+                name: self.frame.shape if name in (*BASIC, *self.variables) else (0, 0)
                 for name in _OF_SUMS
             }
             self._planes = {name: _filled(shape, VARIABLES[name]) for name, shape in shapes.items()}
@@ -177,6 +177,18 @@ class TileSums:
         """Every variable, one at a time."""
         for name in self.variables:
             yield name, self.plane(name)
+
+
+def _sums_for(variables: Collection[str]) -> tuple[bool, bool]:
+    """Whether variances are summed for some variables, and whether epochs are."""
+    return not {"err", "noise_ratio"}.isdisjoint(variables), "epoch" in variables
+
+
+def pixel_bytes(variables: Collection[str]) -> int:
+    """Bytes that a tile and all its planes take for each pixel."""
+    every_plane, epochs = _sums_for(variables)
+    sums_bytes = 8 * (4 if every_plane else 2) + 8 + 8 * epochs + 4 + 4
+    return sums_bytes + 4 + sum(VARIABLES[name].dtype.itemsize for name in variables)
 
 
 def _filled(shape: tuple[int, int], variable: Variable) -> NDArray[Any]:

@@ -17,6 +17,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,24 @@ def mask_hashes(rows: NDArray[Any]) -> tuple[str, ...]:
     rows : ndarray of bool, uint8 (1 = bad) or float32, shape (ny, nx)
     """
     return tuple(_hash(block.shape, _content(block)) for block in _blocks(rows))
+
+
+def mask_folder(where: str | os.PathLike[str]) -> Path:
+    """Make a folder for masks if need be.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made.
+    """
+    folder = Path(where)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot keep masks: {error.strerror}; give another folder"
+        ) from error
+    return folder
 
 
 def write_mask(path: str | os.PathLike[str], mask: ArrayLike, kind: str) -> MaskRef:

@@ -14,11 +14,16 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hapdask.drizzling.palette import Palette
+    from hapdask.sky.frame import Frame
 
 #: Side of the blocks of a Dataset that is in memory, pixels.
 _SIDE = 1024
@@ -34,6 +39,26 @@ class Block:
     beside: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A mosaic that is made block by block while it is written.
+
+    Attributes
+    ----------
+    frame : Frame
+    variables : tuple of str
+        Of every block.
+    visit : callable
+        Makes the blocks and calls its argument with each, and with the palette of its ``ctx``;
+        from any thread, from several at a time.
+    """
+
+    frame: Frame
+    variables: tuple[str, ...]
+    visit: Callable[[Visitor], None]
+
+
+Visitor = Callable[[Block, "Palette | None"], None]
 Beside = Callable[[slice, slice], Any]
 
 

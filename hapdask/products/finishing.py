@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.errors import ParameterError
@@ -23,6 +25,9 @@ from hapdask.products.layout import variable_attributes
 from hapdask.products.told import fill_value, weight_scale
 
 _RATE = " / s"
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Array = npt.NDArray[np.float32]
 
@@ -62,22 +67,95 @@ def finish_mosaic(
     -----
     Source: drizzlepac 3.11.0, adrizzle.run_driz (order and meaning).
     """
+    import xarray as xr
+
     unit = str(dataset.attrs.get("flux_unit", "electron / s"))
     if not unit.endswith(_RATE) or GAIN in dataset.attrs:
         raise ParameterError(f"a mosaic in {unit} has its final units already: take one of rates")
-    gain = _gain(unit, exposures, parameters)
-    counts = parameters.final.final_units == "counts"
-    time = total_exptime(exposures) if counts else 1.0
-    electrons = parameters.general.proc_unit == "electrons"
-    new_unit = unit.replace("count", "electron") if electrons else unit
-    new_unit = new_unit.removesuffix(_RATE) if counts else new_unit
-    changed = _planes(dataset, gain * time, fill_value(parameters), weight_scale(parameters))
+    finish = Finish.of(unit, exposures, parameters)
+    changed = {}
+    for name, (function, inputs) in finish.functions.items():
+        if name in dataset:
+            arrays = [dataset[each] for each in inputs]
+            result: xr.DataArray = xr.apply_ufunc(
+                function, *arrays, dask="parallelized", output_dtypes=[np.float32]
+            )
+            changed[name] = result.assign_attrs(dataset[name].attrs)
     for name in ("sci", "err"):
         if name in dataset:
             array = changed.get(name, dataset[name])
-            changed[name] = array.assign_attrs(variable_attributes(name, new_unit))
-    attributes = {"flux_unit": new_unit} | ({GAIN: gain} if gain != 1.0 else {})
-    return dataset.assign(changed).assign_attrs(attributes)
+            changed[name] = array.assign_attrs(variable_attributes(name, finish.unit))
+    return dataset.assign(changed).assign_attrs(finish.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What is done to the planes of a mosaic.
+
+    Attributes
+    ----------
+    unit : str
+        Of ``sci`` and ``err`` afterwards.
+    gain : float
+        Electrons per count by which they are multiplied.
+    time : float
+        Exposure time by which they are.
+    fill : float or None
+        Value of ``sci`` where nothing has weight.
+    scale : float
+        Factor of ``wht``.
+    """
+
+    unit: str
+    gain: float
+    time: float
+    fill: float | None
+    scale: float
+
+    @classmethod
+    def of(
+        cls, unit: str, exposures: Sequence[ExposureRecord], parameters: AstroDrizzleParameters
+    ) -> Finish:
+        """Tell what the parameters ask for: see `finish_mosaic`."""
+        gain = _gain(unit, exposures, parameters)
+        counts = parameters.final.final_units == "counts"
+        electrons = parameters.general.proc_unit == "electrons"
+        new_unit = unit.replace("count", "electron") if electrons else unit
+        return cls(
+            new_unit.removesuffix(_RATE) if counts else new_unit,
+            gain,
+            total_exptime(exposures) if counts else 1.0,
+            fill_value(parameters),
+            weight_scale(parameters),
+        )
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """Attributes of the mosaic afterwards."""
+        return {"flux_unit": self.unit} | ({GAIN: self.gain} if self.gain != 1.0 else {})
+
+    @property
+    def functions(self) -> dict[str, tuple[Callable[..., Array], tuple[str, ...]]]:
+        """For each plane that changes what makes it, and the planes that it is made of."""
+        factor = self.gain * self.time
+        found: dict[str, tuple[Callable[..., Array], tuple[str, ...]]] = {}
+        if factor != 1.0 or self.fill is not None:
+            fill = partial(_scaled_and_filled, factor=factor, fill=self.fill)
+            found["sci"] = fill, ("sci", "wht")
+        if factor != 1.0:
+            found["err"] = partial(_scaled, factor=factor), ("err",)
+        if self.scale != 1.0:
+            found["wht"] = partial(_scaled, factor=self.scale), ("wht",)
+        return found
+
+    def planes(self, planes: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Finish the planes of a block."""
+        changed = {
+            name: function(*(planes[each] for each in inputs))
+            for name, (function, inputs) in self.functions.items()
+            if name in planes
+        }
+        return {**planes, **changed}
 
 
 def total_exptime(exposures: Sequence[ExposureRecord]) -> float:
@@ -90,35 +168,6 @@ def _gain(
 ) -> float:
     wanted = parameters.general.proc_unit == "electrons" and unit.startswith("count")
     return layer_gain(exposures) if wanted and exposures else 1.0
-
-
-def _planes(
-    dataset: xr.Dataset, factor: float, fill: float | None, scale: float
-) -> dict[str, xr.DataArray]:
-    """Give the planes that change."""
-    changed = {}
-    if factor != 1.0 or fill is not None:
-        options: Mapping[str, object] = {"factor": factor, "fill": fill}
-        changed["sci"] = _lazily(_scaled_and_filled, dataset["sci"], dataset["wht"], **options)
-    if factor != 1.0 and "err" in dataset:
-        changed["err"] = _lazily(_scaled, dataset["err"], factor=factor)
-    if scale != 1.0:
-        changed["wht"] = _lazily(_scaled, dataset["wht"], factor=scale)
-    return changed
-
-
-def _lazily(
-    function: Callable[..., Array], *arrays: xr.DataArray, **options: object
-) -> xr.DataArray:
-    """Apply a function block by block, and keep attributes."""
-    result: xr.DataArray = xr.apply_ufunc(
-        function,
-        *arrays,
-        kwargs=options,
-        dask="parallelized",
-        output_dtypes=[np.float32],
-    )
-    return result.assign_attrs(arrays[0].attrs)
 
 
 def _scaled(array: Array, *, factor: float) -> Array:

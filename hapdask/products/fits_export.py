@@ -12,18 +12,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
-from hapdask.products.blocks import Beside, Block, blocks_of
+from hapdask.products.blocks import Beside, Block, Blocks, Visitor, blocks_of
 from hapdask.products.context import ContextBits
 from hapdask.products.coverage import Coverage
 from hapdask.products.fits_file import FitsFile, publish
@@ -36,9 +36,10 @@ from hapdask.products.fits_layout import (
     separate_paths,
 )
 from hapdask.products.header_source import HeaderSource
-from hapdask.products.index import frame_of
-from hapdask.products.provenance import TiledPalette, united
 from hapdask.sky.frame import Frame
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 log = logging.getLogger(__name__)
 
@@ -116,41 +117,83 @@ def write_fits(
     StoreError
         If the Dataset lacks a plane or does not fit the frame, or a file cannot be written.
     """
+    from hapdask.products.index import frame_of
+
     path = Path(path)
     frame = frame_of(dataset) if frame is None else frame
     wanted = _planes(dataset, planes, path)
     ctx = _wants_context(dataset, header_source, context)
     read = dataset[_variables(dataset, wanted, ctx, header_source, path)]
     _check_shape(read, frame, path)
+    walk = partial(blocks_of, read, memory, threads=threads, ordered=False)
+
+    def visit(visitor: Visitor) -> None:
+        for block, palette in _with_palettes(walk, read, frame):
+            visitor(block, palette)
+
+    return write_blocks(
+        Blocks(frame, wanted, visit),
+        path,
+        header_source=header_source,
+        context=ctx,
+        separate=separate,
+        overwrite=overwrite,
+    )
+
+
+def write_blocks(
+    blocks: Blocks,
+    path: Path,
+    *,
+    header_source: HeaderSource,
+    context: bool,
+    separate: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a mosaic that is made block by block, as `write_fits` writes a Dataset.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        All variables that are in `EXTENSIONS` are planes; every block has ``wht`` too, and
+        ``ctx`` where there is a context.
+    path, header_source, separate, overwrite
+        See `write_fits`.
+    context : bool
+        Whether there is CTX.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be written.
+    """
     bits = ContextBits(header_source.chips, str(path))
-    sheets = lay_out(path, header_source, frame, wanted, bits.planes * ctx, separate=separate)
+    planes = [name for name in blocks.variables if name in EXTENSIONS]
+    sheets = lay_out(
+        path, header_source, blocks.frame, planes, bits.planes * context, separate=separate
+    )
     outdated = _outdated(path, sheets, overwrite) if separate else []
+    coverage = Coverage(blocks.frame, figures=header_source.level is not None)
+    adding = Lock()
     with ExitStack() as stack:
         files = [stack.enter_context(sheet.open(overwrite=overwrite)) for sheet in sheets]
-        walk = partial(blocks_of, read, memory, threads=threads, ordered=False)
         pairs = list(zip(sheets, files, strict=True))
-        _fill(pairs, _with_palettes(walk, read, frame), frame, header_source, bits)
+
+        def visitor(block: Block, palette: Palette | None) -> None:
+            _write(pairs, block, bits, palette)
+            with adding:
+                _add(coverage, block, bits, palette)
+
+        blocks.visit(visitor)
+        statistics = coverage.statistics(prod(header_source.full_shape or blocks.frame.shape))
+        s_region = coverage.s_region()
+        with ThreadPoolExecutor(len(files)) as pool:  # they wait for the disk
+            ends = [pool.submit(sheet.finish, f, statistics, s_region) for sheet, f in pairs]
+            for end in ends:
+                end.result()
         publish(files, outdated)
     log.info("wrote %s", ", ".join(str(sheet.path) for sheet in sheets))
     return sheets[0].path
-
-
-def _fill(
-    pairs: Sequence[tuple[Sheet, FitsFile]],
-    blocks: Iterator[tuple[Block, Palette | None]],
-    frame: Frame,
-    source: HeaderSource,
-    bits: ContextBits,
-) -> None:
-    """Write all blocks into the files, add up their figures, and end with the headers."""
-    coverage = Coverage(frame, figures=source.level is not None)
-    for block, palette in blocks:
-        _write(pairs, block, bits, palette)
-        _add(coverage, block, bits, palette)
-    statistics = coverage.statistics(prod(source.full_shape or frame.shape))
-    s_region = coverage.s_region()
-    for sheet, file in pairs:
-        sheet.finish(file, statistics, s_region)
 
 
 def _outdated(path: Path, sheets: Sequence[Sheet], overwrite: bool) -> list[Path]:
@@ -182,14 +225,22 @@ class _Palettes:
     @property
     def beside(self) -> Beside | None:
         """What to compute together with a block."""
-        return self._parts if isinstance(self.palette, TiledPalette) else None
+        return self._parts if self._tiled else None
+
+    @property
+    def _tiled(self) -> bool:
+        from hapdask.products.provenance import TiledPalette
+
+        return isinstance(self.palette, TiledPalette)
 
     def _parts(self, rows: slice, columns: slice) -> Any:
         return self.palette.within(self.frame[rows, columns]).parts()
 
     def of(self, block: Block) -> Palette:
         """Palette of a block that was computed."""
-        if isinstance(self.palette, TiledPalette):
+        if self._tiled:
+            from hapdask.products.provenance import united
+
             return united(block.beside)
         if self._whole is None:
             self._whole = Palette.from_mapping(self.palette)

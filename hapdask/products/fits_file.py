@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -143,7 +144,7 @@ class FitsFile:
             end += image.room * BLOCK + _padded(image.nbytes)
         self._tail, self._tail_at, self._size = tail, end, end + len(tail)
         self._part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-        self._fd = -1
+        self._fd, self._adding = -1, Lock()
 
     def __enter__(self) -> Self:
         self.refuse_existing()
@@ -171,7 +172,7 @@ class FitsFile:
     def write(
         self, name: str, block: npt.NDArray[np.generic], y0: int, x0: int, plane: int = 0
     ) -> None:
-        """Write a block of pixels of one image; every pixel must be written once.
+        """Write a block of pixels of one image; every pixel must be written once, by any thread.
 
         Parameters
         ----------
@@ -189,16 +190,22 @@ class FitsFile:
         itemsize = image.dtype.itemsize
         stride = nx * itemsize
         rows = max(1, _STRIP // max(1, block.shape[1] * itemsize))
+        total = 0
         for top in range(0, block.shape[0], rows):
             start = (plane * ny + y0 + top) * stride + x0 * itemsize
-            self._write_strip(name, block[top : top + rows], start, stride)
+            total = self._write_strip(name, block[top : top + rows], start, stride, total)
+        with self._adding:
+            self._sums[name] = add_total(self._sums[name], total)
 
     def _write_strip(
-        self, name: str, block: npt.NDArray[np.generic], start: int, stride: int
-    ) -> None:
-        """Write a few rows, the first at a byte of the data unit; they stay in the cache."""
+        self, name: str, block: npt.NDArray[np.generic], start: int, stride: int, total: int
+    ) -> int:
+        """Write a few rows, the first at a byte of the data unit; they stay in the cache.
+
+        Gives the checksum so far with theirs.
+        """
         image = self._images[name]
-        data, self._sums[name] = _as_stored(block, image.dtype, start, stride, self._sums[name])
+        data, total = _as_stored(block, image.dtype, start, stride, total)
         at = self._header_at[name] + image.room * BLOCK + start
         with storage_errors(str(self._path)):
             if data.shape[1] * data.itemsize == stride:
@@ -207,6 +214,7 @@ class FitsFile:
                 for row in data:
                     _write_at(self._fd, row, at)
                     at += stride
+        return total
 
     def finish(self, primary: Sequence[Card], headers: Mapping[str, Sequence[Card]]) -> None:
         """Write the headers with their checksums, and sync; the file does not appear yet.

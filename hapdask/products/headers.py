@@ -92,8 +92,8 @@ class ProductCards:
     _science: list[Card] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._primary = list(self._of_primary())
         self._science = list(self._of_science())
+        self._primary = list(self._of_primary())
 
     def primary(self, statistics: Statistics | None, nextend: int) -> list[Card]:
         """Cards of PRIMARY, in order; zeros stand for statistics that are not known yet."""
@@ -126,7 +126,12 @@ class ProductCards:
         source = self.source
         rows = primary_rows(source.exposures)
         template = source.exposures[0].keywords if source.exposures else ()
-        cards = fill_template(template, source.rules.blend(rows), source.rules, PHOTOMETRY)
+        blended, dropped = source.rules.blend(rows), set(PHOTOMETRY)
+        if source.level is None:  # where AstroDrizzle's users look for it, with what SCI says
+            science = {card.keyword: card.value for card in self._science}
+            kept = dropped & blended.keys() & science.keys()
+            blended, dropped = blended | {k: science[k] for k in kept}, dropped - kept
+        cards = fill_template(template, blended, source.rules, dropped)
         head = CardList()
         head.put("DATE", (source.date or _today()).isoformat(), "date of this file (UTC)")
         head.put("FILENAME", self.filename, "name of this file")

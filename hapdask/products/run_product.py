@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hapdask.errors import StoreError
-from hapdask.products.fits_export import write_fits
+from hapdask.products.blocks import Blocks
+from hapdask.products.fits_export import write_blocks, write_fits
 from hapdask.products.fits_layout import CONTEXT, EXTENSIONS, separate_path
 from hapdask.products.names import ProductName, Suffix, inside
 
@@ -73,7 +74,7 @@ def product_files(path: Path, planes: tuple[str, ...], *, build: bool, context: 
 
 
 def write_product(
-    dataset: xr.Dataset,
+    mosaic: xr.Dataset | Blocks,
     folder: str | Path,
     root: str,
     suffix: Suffix | None,
@@ -88,8 +89,8 @@ def write_product(
 
     Parameters
     ----------
-    dataset : Dataset
-        As `hapdask.products.finishing.finish_mosaic` gives it; ``sci``, ``wht`` and, where they
+    mosaic : Dataset or Blocks
+        As `hapdask.products.finishing` gives it; ``sci``, ``wht`` and, where they
         are there, ``err`` are written.
     folder : path
         Made when missing.
@@ -117,18 +118,29 @@ def write_product(
         See `hapdask.products.fits_export.write_fits`.
     """
     path = product_path(folder, root, suffix)
-    planes = tuple(name for name in PLANES if name in dataset)
+    held = mosaic.variables if isinstance(mosaic, Blocks) else mosaic
+    planes = tuple(name for name in PLANES if name in held)
     if "sci" not in planes:
         raise StoreError(f"{path}: the mosaic has no sci (make it with it)")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_fits(
-        dataset,
-        path,
-        header_source=source,
-        planes=planes,
-        context=context,
-        separate=not build,
-        overwrite=overwrite,
-        threads=threads,
-    )
+    if isinstance(mosaic, Blocks):
+        write_blocks(
+            mosaic,
+            path,
+            header_source=source,
+            context=context,
+            separate=not build,
+            overwrite=overwrite,
+        )
+    else:
+        write_fits(
+            mosaic,
+            path,
+            header_source=source,
+            planes=planes,
+            context=context,
+            separate=not build,
+            overwrite=overwrite,
+            threads=threads,
+        )
     return product_files(path, planes, build=build, context=context)

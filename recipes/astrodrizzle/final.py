@@ -1,15 +1,24 @@
-"""The final step of a run: its plan, and the lazy mosaic in the units that were asked for."""
+"""The final step of a run: its plan, and the mosaic in the units that were asked for.
+
+A user's mosaic is lazy, in tiles of the root grid.  The one that is written needs neither xarray
+nor Dask: it is made in windows as wide as the frame, so that whole rows are read and written, and
+of a height that the memory allows; a pixel's bits do not depend on its window.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle
 from hapdask.drizzling import steps
+from hapdask.drizzling.build import PALETTE, TileTask, window_task
 from hapdask.drizzling.plan import EVERY_FILTER, TILE, Layer, Plan, make_plan
+from hapdask.drizzling.running import run_tasks
+from hapdask.drizzling.tile import pixel_bytes
 from hapdask.errors import PlanError
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.mosaic import dataset_of
@@ -17,8 +26,19 @@ from hapdask.sky.frame import Frame
 
 if TYPE_CHECKING:
     import xarray as xr
+    from distributed import Client
 
     from hapdask.drizzling.step_graphs import Rejected
+    from hapdask.products.blocks import Blocks, Visitor
+    from hapdask.products.finishing import Finish
+    from hapdask.products.header_source import HeaderSource
+
+#: Bytes of the windows that are held at once, by all threads together.
+_BUDGET = 800_000_000
+#: Pixels of a window.
+_LARGEST, _SMALLEST = 8_000_000, 1_000_000
+#: Columns of a window: wider ones would have too few rows.
+_WIDEST = 8192
 
 
 def plan_final(
@@ -42,6 +62,112 @@ def plan_final(
     if not plan.tiles:
         raise PlanError("no exposure reaches the frame of the product: check final_* or frame")
     return plan
+
+
+def final_blocks(
+    plan: Plan,
+    exposures: Sequence[ExposureRecord],
+    resolved: ResolvedAstroDrizzle,
+    notes: tuple[str, ...],
+    *,
+    threads: int,
+    client: Client | None = None,
+) -> tuple[Blocks, HeaderSource]:
+    """Make ready to write the mosaic of a plan.
+
+    Parameters
+    ----------
+    plan, exposures, resolved, notes
+        See `final_mosaic`; masks hold the cosmic rays.
+    threads, client
+        That make the windows; threads also write them.
+
+    Returns
+    -------
+    Blocks, HeaderSource
+    """
+    from hapdask.products.blocks import Blocks
+    from hapdask.products.finishing import Finish
+    from hapdask.products.header_source import HeaderSource
+    from hapdask.products.told import run_attributes
+
+    finish = Finish.of(plan.flux_unit, exposures, resolved.parameters)
+    records = {exposure.name: exposure for exposure in exposures}
+    attributes = run_attributes(resolved, notes) | {"records": records} | finish.attributes
+    windows = window_tasks(plan, threads)
+
+    def visit(visitor: Visitor) -> None:
+        if client is None:
+            for _ in run_tasks((_Visit(w, finish, visitor) for w in windows), None, threads):
+                pass
+            return
+        for box, results in run_tasks(windows, client):
+            _show(box, results, finish, visitor)
+
+    source = HeaderSource.of_mosaic(attributes, plan.frame)
+    return Blocks(plan.frame, plan.variables, visit), source
+
+
+@dataclass(frozen=True)
+class WindowTask:
+    """One window of a mosaic: its place in the frame, and the planes."""
+
+    place: tuple[int, int]
+    work: TileTask
+
+    @property
+    def key(self) -> str:
+        """Name of the task on a cluster."""
+        return "hapdask-final-{}-{}-{}-{}".format(*self.work.frame.box)
+
+    def __call__(self) -> tuple[tuple[int, int], dict[str, Any]]:
+        """Make it."""
+        return self.place, self.work()
+
+
+@dataclass(frozen=True)
+class _Visit:
+    """A window that is finished and written by the thread that made it."""
+
+    window: WindowTask
+    finish: Finish
+    visitor: Visitor
+
+    @property
+    def key(self) -> str:
+        return self.window.key
+
+    def __call__(self) -> None:
+        _show(*self.window(), self.finish, self.visitor)
+
+
+def _show(
+    place: tuple[int, int], results: dict[str, Any], finish: Finish, visitor: Visitor
+) -> None:
+    """Give a window in the final units to a visitor."""
+    from hapdask.products.blocks import Block
+
+    palette = results.pop(PALETTE)
+    visitor(Block(*place, finish.planes(results)), palette if "ctx" in results else None)
+
+
+def window_tasks(plan: Plan, threads: int) -> list[WindowTask]:
+    """Cut a plan's frame into windows alike in size, as many as keep the threads busy."""
+    ny, nx = plan.frame.shape
+    most = _BUDGET / threads / pixel_bytes(plan.variables)
+    columns = math.ceil(nx / _WIDEST)
+    wide = -(-nx // columns)
+    count = math.ceil(ny * wide / min(most, _LARGEST))
+    share = math.ceil(ny * wide / _SMALLEST)
+    # Threads end together: as many windows for each, unless they would be slivers.
+    rows = max(min(-(-count // threads) * threads, share), count)
+    tall = -(-ny // rows)
+    tasks = []
+    for y in range(0, ny, tall):
+        for x in range(0, nx, wide):
+            window = plan.frame[y : y + tall, x : x + wide]
+            tasks.append(WindowTask((y, x), window_task(plan, window)))
+    return tasks
 
 
 def final_mosaic(

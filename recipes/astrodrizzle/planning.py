@@ -13,6 +13,8 @@ from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling import steps
 from hapdask.drizzling.frame_request import FrameRequest
 from hapdask.drizzling.output_frame import output_frame
+from hapdask.drizzling.sky_levels.given import read_sky_file
+from hapdask.drizzling.sky_levels.mask_catalog import read_mask_catalog
 from hapdask.drizzling.weighting import needs_error
 from hapdask.errors import ParameterError, PlanError
 from hapdask.observe.adjusting.adjust import adjust
@@ -24,7 +26,7 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.photometry.fluxfactor import apply_flux_factors, apply_gain_factors
 from hapdask.products.names import Suffix, product_suffix
 from hapdask.recipes.mosaic import frame_of_place
-from hapdask.recipes.reporting import LeftOut, rejected
+from hapdask.recipes.reporting import LeftOut, none_left, rejected
 from hapdask.sky.cells import SkyCell
 from hapdask.sky.frame import Frame
 from hapdask.sky.wcs_cards import HeaderLike
@@ -110,6 +112,8 @@ def plan_run(
     """
     opened = _opened(given)
     left_out = tuple(rejected(opened))
+    if not opened:
+        raise none_left(left_out)
     refuse_mixture(opened)
     first = opened[0]
     resolved = load_astrodrizzle(
@@ -121,6 +125,7 @@ def plan_run(
         overrides=request.overrides,
     )
     p = resolved.parameters
+    _check_sky_files(p)
     if request.frame is not None and p.final.frame is not None:
         raise ParameterError(
             "a frame and parameters of the final frame (final_scale, final_rot, ...) contradict "
@@ -194,6 +199,15 @@ def _frame(
     exposures: Iterable[ExposureRecord], request: FrameRequest, p: AstroDrizzleParameters
 ) -> Frame:
     return output_frame(tuple(exposures), request, coeffs=p.general.coeffs)
+
+
+def _check_sky_files(p: AstroDrizzleParameters) -> None:
+    """Read the files that parameters of the sky name, so that a bad one costs no time."""
+    levels = p.sky.skyfile or (p.sky.skyuser[1:] if p.sky.skyuser.startswith("@") else "")
+    if levels:
+        read_sky_file(levels)
+    if p.sky.skymask_cat:
+        read_mask_catalog(p.sky.skymask_cat)
 
 
 def _check_weights(exposures: Iterable[ExposureRecord], final: DrizzleParameters) -> None:

@@ -22,7 +22,7 @@ from hapdask.drizzling.cosmic_rays import Stack
 from hapdask.drizzling.plan import Plan
 from hapdask.drizzling.sky_levels.solution import SkySolution
 from hapdask.drizzling.step_graphs import StepGraphs
-from hapdask.errors import ParameterError, PlanError
+from hapdask.errors import ParameterError
 from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps, on_frame
@@ -38,7 +38,7 @@ from hapdask.recipes.astrodrizzle.planning import (
     plan_run,
 )
 from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, temporary_folder
-from hapdask.recipes.reporting import LeftOut, Listener, silence, timed
+from hapdask.recipes.reporting import LeftOut, Listener, none_left, silence, timed
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame
 
@@ -232,8 +232,7 @@ class AstroDrizzleRun:
             recall.keep_measured(key, known)
         known = replace(known, left_out=lost + known.left_out)
         if not known.exposures:
-            reasons = "; ".join(str(each.error()) for each in known.left_out)
-            raise PlanError(f"no exposure is left: {reasons}")
+            raise none_left(known.left_out)
         return known
 
     @property
@@ -257,7 +256,8 @@ class AstroDrizzleRun:
     @property
     def mosaic(self) -> xr.Dataset:
         """The product, lazily: as `hapdask.mosaic` gives it, in the units asked for."""
-        return self.mosaic_of(self.measured.exposures)
+        _ = self.measured  # which exposures are left
+        return self.mosaic_of(self.exposures)
 
     def __getitem__(self, name: str) -> ExposureSteps:
         """Give the images of one exposure; KeyError names those there are."""
@@ -286,6 +286,8 @@ class AstroDrizzleRun:
             kept = (e for e in self.measured.exposures if e.name not in lost)
             self._masked = tuple(masked.get(e.name, e) for e in kept)
             self.lose(LeftOut.of(error) for error in found.failures)
+            if not self._masked:
+                raise none_left(self._lost)
         return self
 
     def again(self, **parameters: object) -> AstroDrizzleRun:
@@ -343,7 +345,7 @@ class AstroDrizzleRun:
     @cached_property
     def graphs(self) -> StepGraphs:
         """Graphs of the steps before the final one."""
-        return StepGraphs(self.stack, self.median_frame)
+        return StepGraphs(self.stack, self.median_frame, threads=self.threads)
 
     def mosaic_of(
         self, exposures: Sequence[ExposureRecord], variables: Sequence[str] = ALL

@@ -16,21 +16,22 @@ from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.drizzling.warm import compile_kernels
 from hapdask.errors import ParameterError
 from hapdask.observe.record import ExposureRecord
-from hapdask.products.export_zarr import write_zarr
-from hapdask.products.header_source import HeaderSource
-from hapdask.products.index import frame_of
 from hapdask.products.names import product_suffix
 from hapdask.products.returned.copies import write_clean, write_copies
 from hapdask.products.returned.dq_zarr import write_dq_zarr
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.run_product import product_path, write_product
 from hapdask.products.steps import writing as step_files
+from hapdask.recipes.astrodrizzle.final import final_blocks
 from hapdask.recipes.reporting import LeftOut, Step, timed
 from hapdask.schema import ALL
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hapdask.drizzling.plan import Plan
+    from hapdask.products.blocks import Blocks
+    from hapdask.products.header_source import HeaderSource
     from hapdask.recipes.astrodrizzle.run import AstroDrizzleRun
 
 #: Images of the steps that can be kept, and the step that makes each.
@@ -159,30 +160,47 @@ def _write_mosaic(
 ) -> list[Path]:
     general, suffix = run.parameters.general, product_suffix(exposures)
     files: list[Path] = []
-    plan = run.plan_of(exposures, ALL)
-    compile_kernels(plan.patches, plan.parameters.kernel, plan.variables)
     if "fits" in formats:
         variables = tuple(name for name in PLANES if name in planes) + ("ctx",) * general.context
-        dataset = run.mosaic_of(exposures, variables)
+        blocks, source = _blocks(run, exposures, variables)
         files += write_product(
-            dataset,
+            blocks,
             folder,
             root,
             suffix,
-            _source(dataset),
+            source,
             build=general.build,
             context=general.context,
             overwrite=overwrite,
-            threads=run.threads,
         )
     if "zarr" in formats:
+        from hapdask.products.export_zarr import write_zarr
+
+        _warm(run.plan_of(exposures, ALL))
         path = product_path(folder, root, suffix, extension=".zarr")
         files.append(write_zarr(run.mosaic_of(exposures), path, overwrite=overwrite))
     return files
 
 
-def _source(dataset: xr.Dataset) -> HeaderSource:
-    return HeaderSource.of_mosaic(dataset.attrs, frame_of(dataset))
+def _blocks(
+    run: AstroDrizzleRun, exposures: Sequence[ExposureRecord], variables: Sequence[str]
+) -> tuple[Blocks, HeaderSource]:
+    """Make ready to write the mosaic of some of the exposures."""
+    plan = run.plan_of(exposures, variables)
+    _warm(plan)
+    used = {each.name for each in plan.exposures}
+    return final_blocks(
+        plan,
+        [e for e in run.exposures if e.name in used],
+        run.resolved,
+        run.planned.notes,
+        threads=run.threads,
+        client=run.client,
+    )
+
+
+def _warm(plan: Plan) -> None:
+    compile_kernels(plan.patches, plan.parameters.kernel, plan.variables)
 
 
 def _write_flags(

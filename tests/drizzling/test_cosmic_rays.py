@@ -11,8 +11,9 @@ from hapdask.drizzling.hits import HitBits
 from hapdask.drizzling.median import Combination, StackMember
 from hapdask.drizzling.rejecting import reject_cosmic_rays, tile_tests
 from hapdask.drizzling.sky import set_sky
+from hapdask.drizzling.step_graphs import TILE, StepGraphs
 from hapdask.drizzling.tile import drizzle_tile
-from hapdask.errors import ParameterError
+from hapdask.errors import ParameterError, StoreError
 from hapdask.observe.exposure import open_exposures
 from hapdask.simulate import Mode, Pointing, Scene, Subarray, simulate_exposure
 from hapdask.sky.frame import Frame
@@ -145,6 +146,8 @@ def test_deep_stacks_get_small_tiles(stack, frame):
     deep = replace(stack, exposures=copies, members=stack.members * 25, images=len(copies))
     sides = {max(t.tile.shape) for t in tile_tests(deep, frame, threads=8)}
     assert max(sides) <= 512
+    assert StepGraphs(deep, frame, threads=8).tile <= 512
+    assert StepGraphs(stack, frame, threads=8).tile == TILE
 
 
 def test_what_lies_outside_the_median_frame_is_told(stack, frame, tmp_path):
@@ -159,14 +162,29 @@ def test_what_lies_outside_the_median_frame_is_told(stack, frame, tmp_path):
 
 
 def test_too_few_exposures_for_the_values_left_out(stack, frame, tmp_path):
-    """Also where one of them could not be read."""
+    """A mistake from the start; where one of them could not be read, the others go on as they are.
+
+    So does AstroDrizzle: it gives up the median, the blot and the test, and goes on.
+    """
     how = Combination("median", nlow=1, nhigh=2)
     gone = replace(stack.exposures[1], url=str(tmp_path / "gone_flc.fits"))
     broken = replace(
         stack, exposures=(stack.exposures[0], gone, *stack.exposures[2:]), combination=how
     )
-    with pytest.raises(ParameterError, match="leave nothing of 3 exposures"):
-        reject_cosmic_rays(broken, frame, tmp_path / "masks")
+    rejection = reject_cosmic_rays(broken, frame, tmp_path / "masks")
+    assert len(rejection.exposures) == 3
+    for exposure in rejection.exposures:
+        assert "too few" in exposure.verdict.reason
+        assert not exposure.chips[0].masks
+    how = Combination("median", nlow=1, nhigh=3)
+    with pytest.raises(ParameterError, match="leave nothing of 4 exposures"):
+        reject_cosmic_rays(replace(stack, combination=how), frame, tmp_path / "masks")
+
+
+def test_a_folder_that_cannot_be_made(stack, frame, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot keep masks"):
+        reject_cosmic_rays(stack, frame, tmp_path / "file" / "masks")
 
 
 @pytest.mark.parametrize("shape", [(7, 13), (64, 64), (1, 1)])

@@ -175,8 +175,8 @@ def test_a_single_exposure_has_no_median_and_says_so(files):
     run = hd.astrodrizzle(files[:1], driz_cr_single=False)
     assert run.output == run.exposures[0].name
     assert not run.parameters.cosmic_rays.driz_cr
-    assert "one exposure" in run.resolved.origin["driz_cr"]
-    with pytest.raises(ParameterError, match="one exposure"):
+    assert "no exposure" in run.resolved.origin["driz_cr"]
+    with pytest.raises(ParameterError, match="no exposure"):
         _ = run.median
     assert np.isfinite(run.mosaic.sci.values).any()
 

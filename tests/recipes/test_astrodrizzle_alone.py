@@ -6,7 +6,7 @@ from astropy.io import fits
 from stacks import DEC, RA, crowded, observe_stack
 
 import hapdask as hd
-from hapdask.errors import ParameterError, PlanError
+from hapdask.errors import InputError, ParameterError, PlanError
 from hapdask.recipes.astrodrizzle.writing import KEPT
 from hapdask.simulate import Mode, Pointing, Subarray, simulate_exposure
 
@@ -37,16 +37,20 @@ def _flagged(path, folder):
     return copy
 
 
+def _sky_and_sci(folder):
+    with fits.open(folder / "icr0001aq_drc_sci.fits") as hdus:
+        return hdus["HDRTAB"].data["MDRIZSKY"][0], hdus[0].data
+
+
 def test_a_single_exposure_is_measured_before_it_is_written(files, tmp_path):
     run = hd.astrodrizzle(files[:1], threads=1)
     keep = ("single", "crmask", "staticmask", "skymask")
     written = run.write(tmp_path, keep=keep, dq_copies=True)
     names = {path.name for path in written.files}
     assert {"icr0001aq_single_sci.fits", "icr0001aq_sci1_crmask.fits"} <= names
-    with fits.open(tmp_path / "icr0001aq_drc_sci.fits") as hdus:
-        header, sci = hdus[0].header, hdus[0].data
-    assert header["MDRIZSKY"] > 1.0  # electrons of 600 s
-    assert abs(np.nanmedian(sci)) < 0.1 * header["MDRIZSKY"] / 600.0
+    sky, sci = _sky_and_sci(tmp_path)
+    assert sky > 1.0  # electrons of 600 s
+    assert abs(np.nanmedian(sci)) < 0.1 * sky / 600.0
     assert fits.getdata(tmp_path / "icr0001aq_sci1_crmask.fits").min() == 0  # by their shape
     assert run.seconds["Cosmic rays by shape"] > 0.0
     assert "Driz_CR" not in run.seconds
@@ -54,7 +58,7 @@ def test_a_single_exposure_is_measured_before_it_is_written(files, tmp_path):
 
 def test_written_without_keeping_it_is_measured_all_the_same(files, tmp_path):
     hd.astrodrizzle(files[:1], threads=1).write(tmp_path)
-    assert fits.getheader(tmp_path / "icr0001aq_drc_sci.fits")["MDRIZSKY"] > 1.0
+    assert _sky_and_sci(tmp_path)[0] > 1.0
 
 
 def test_steps_of_exposures_of_which_one_has_no_partner(files, apart, tmp_path):
@@ -84,7 +88,7 @@ def test_one_is_lost_and_the_other_is_masked_by_shape(files, tmp_path):
     broken = _flagged(files[1], tmp_path)
     run = hd.astrodrizzle([files[0], broken], threads=2)
     run.write(tmp_path / "out", keep=("median", "crmask"))  # a step that the loss turned off
-    assert [each.url for each in run.left_out] == [str(broken)]
+    assert [each.file for each in run.left_out] == [str(broken)]
     assert run["icr0001aq"].crmask.values.any()
     assert not (tmp_path / "out" / "final_med.fits").exists()
 
@@ -104,3 +108,14 @@ def test_single_images_without_a_median(files):
     assert both.any(axis=(1, 2)).all()
     assert alone[0].name == alone[1].name == "sci"
     assert (both[0] != both[1]).any()  # each its own
+
+
+@pytest.mark.parametrize("parameter", ["skyfile", "skymask_cat"])
+def test_files_that_parameters_name_are_read_at_once(files, parameter):
+    with pytest.raises(InputError, match=r"nosuch\.txt"):
+        hd.astrodrizzle(files, **{parameter: "nosuch.txt"})
+
+
+def test_nothing_to_drizzle_says_why(tmp_path):
+    with pytest.raises(PlanError, match=r"nosuch_flc\.fits: cannot be opened"):
+        hd.astrodrizzle([tmp_path / "nosuch_flc.fits"])
