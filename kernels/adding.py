@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.kernels.areas import Length
-from hapdask.kernels.blocks import ROW, ChipPixels
+from hapdask.kernels.blocks import PLANE, ChipPixels
 from hapdask.kernels.jit import inline
 from hapdask.kernels.sums import Reserve
+from hapdask.kernels.vectors import add_scaled
 
 
 @inline
@@ -47,31 +48,32 @@ def add_row(
     patch: Length,
     drops: tuple[NDArray[Any], ...],
     origin: tuple[int, int],
+    shape: tuple[int, int, int],
+    planes: Length,
     sums: NDArray[np.float64],
 ) -> None:
-    """Add the clean drops of a row to the sums."""
+    """Add the clean drops of a row to the sums of a `Layer`, flat, of so many planes."""
     areas, base, weight, doubt, values = drops
     flux, plain, spread = values[0], values[1], values[2]
-    last_y, last_x = sums.shape[0] - len(patch), sums.shape[1] - len(patch)
-    size = np.uint64(len(patch))
+    last_y, last_x = shape[0] - len(patch), shape[1] - len(patch)
+    size, count = np.uint64(len(patch)), np.uint64(len(planes))
+    width = np.uint64(shape[1]) * count
     for k in range(np.uint64(n)):
         if weight[k] == 0.0 or doubt[k] != 0:
             continue
-        x0, y0 = base[k] - origin[1], base[np.uint64(ROW) + k] - origin[0]
+        x0, y0 = base[k] - origin[1], base[np.uint64(PLANE) + k] - origin[0]
         if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
             continue
         f, w, u = flux[k], plain[k], spread[k]
+        corner = np.uint64(y0) * width + np.uint64(x0) * count
         for r in range(len(patch)):
-            y = np.uint64(y0) + np.uint64(r)
             for c in range(len(patch)):
-                x = np.uint64(x0) + np.uint64(c)
-                area = areas[(np.uint64(r) * size + np.uint64(c)) * np.uint64(ROW) + k]
-                sums[y, x, np.uint64(0)] += area * f
-                sums[y, x, np.uint64(1)] += area * w
-                if sums.shape[2] == 4:
-                    part = area * u
-                    sums[y, x, np.uint64(2)] += part
-                    sums[y, x, np.uint64(3)] += area * part
+                place = corner + np.uint64(r) * width + np.uint64(c) * count
+                area = areas[(np.uint64(r) * size + np.uint64(c)) * np.uint64(PLANE) + k]
+                if len(planes) == 4:
+                    add_scaled(sums, place, area, (f, w, u, area * u))
+                else:
+                    add_scaled(sums, place, area, (f, w))
 
 
 @inline
@@ -91,12 +93,12 @@ def add_doubtful_row(
     for k in range(n):
         if weight[k] == 0.0 or doubt[k] == 0:
             continue
-        x0, y0 = base[k] - origin[1], base[ROW + k] - origin[0]
+        x0, y0 = base[k] - origin[1], base[PLANE + k] - origin[0]
         if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
             continue
         for r in range(len(patch)):
             for c in range(len(patch)):
-                area = areas[(r * len(patch) + c) * ROW + k]
+                area = areas[(r * len(patch) + c) * PLANE + k]
                 y, x = y0 + r, x0 + c
                 if area == 0.0 or clean[y, x, 1] > 0.0:
                     continue

@@ -5,8 +5,8 @@ of a polygon inside pixel (c, r) is a sum over its edges of column integrals of 
 a straight edge that integral is a difference of squares, so a whole row of drops is computed
 without branches, and LLVM turns the loops below into vector code.
 
-Buffers are flat float64 arrays of planes of `ROW` elements: plane p of element k is at
-``p * ROW + k``.  Indices are unsigned, because Numba's wrap-around of signed ones stops LLVM from
+Buffers are flat float64 arrays of planes `PLANE` elements apart: plane p of element k is at
+``p * PLANE + k``.  Indices are unsigned, because Numba's wrap-around of signed ones stops LLVM from
 vectorising.
 """
 
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels.blocks import ROW
+from hapdask.kernels.blocks import PLANE
 from hapdask.kernels.jit import inline
 
 Floats = NDArray[np.float64]
 #: A tuple of which only the length matters, because the compiler knows it.
 Length = tuple[int, ...]
 
-_ROW = np.uint64(ROW)
+_PLANE = np.uint64(PLANE)
 #: Planes of the edge buffer: four edges of (weight, then y at each column border).
 _EDGES = 4
 #: Edges flatter or steeper than this (pixels) are tilted by it; areas move by less than 1e-7.
@@ -39,15 +39,15 @@ def make_buffers(patch: int) -> tuple[Floats, Floats, Floats, NDArray[np.int32]]
     Returns
     -------
     edges, integrals, areas : ndarray of float64
-        Flat planes of `ROW` elements: 4 (patch + 2), patch (patch + 1) and patch**2 of them, and
+        Flat planes: 4 (patch + 2), patch (patch + 1) and patch**2 of them, and
         one more plane of ``areas`` for the inverse drop area.
     base : ndarray of int32
         Planes x, y: the first output column and row of each drop's patch.
     """
-    edges = np.zeros(_EDGES * (patch + 2) * ROW)
-    integrals = np.zeros((patch + 1) * (patch + 1) * ROW)
-    areas = np.zeros((patch * patch + 1) * ROW)
-    return edges, integrals, areas, np.zeros(2 * ROW, dtype=np.int32)
+    edges = np.zeros(_EDGES * (patch + 2) * PLANE)
+    integrals = np.zeros((patch + 1) * (patch + 1) * PLANE)
+    areas = np.zeros((patch * patch + 1) * PLANE)
+    return edges, integrals, areas, np.zeros(2 * PLANE, dtype=np.int32)
 
 
 @inline
@@ -66,11 +66,11 @@ def _edge(
     y_left = y1 if rightward else y2
     edges[plane + k] = 0.5 * abs(dx) * dx * inverse
     # All of the drop lies between the first and the last border.
-    edges[plane + _ROW + k] = y_left
+    edges[plane + _PLANE + k] = y_left
     for c in range(1, len(columns) - 1):
         border = min(max(np.float64(c), left), right)
-        edges[plane + np.uint64(c + 1) * _ROW + k] = y_left + (border - left) * slope
-    edges[plane + np.uint64(len(columns)) * _ROW + k] = y_left + (right - left) * slope
+        edges[plane + np.uint64(c + 1) * _PLANE + k] = y_left + (border - left) * slope
+    edges[plane + np.uint64(len(columns)) * _PLANE + k] = y_left + (right - left) * slope
 
 
 @inline
@@ -98,8 +98,8 @@ def drop_edges(
     edges, areas, base : see `make_buffers`
     """
     keep = 1.0 - pixfrac
-    stride = np.uint64(len(columns) + 1) * _ROW
-    inverse_plane = np.uint64((len(columns) - 1) * (len(columns) - 1)) * _ROW
+    stride = np.uint64(len(columns) + 1) * _PLANE
+    inverse_plane = np.uint64((len(columns) - 1) * (len(columns) - 1)) * _PLANE
     lx, ly, ux, uy = corners[0], corners[1], corners[2], corners[3]
     cx, cy = corners[4], corners[5]
     for k in range(np.uint64(n)):
@@ -122,7 +122,7 @@ def drop_edges(
         bx = np.floor(min(min(x0, x1), min(x2, x3)) + 0.5)
         by = np.floor(min(min(y0, y1), min(y2, y3)) + 0.5)
         base[k] = np.int32(bx)
-        base[_ROW + k] = np.int32(by)
+        base[_PLANE + k] = np.int32(by)
         bx -= 0.5
         by -= 0.5
         x0, x1, x2, x3 = x0 - bx, x1 - bx, x2 - bx, x3 - bx
@@ -155,12 +155,12 @@ def _integral_above(
 def drop_integrals(n: int, columns: Length, edges: Floats, integrals: Floats) -> None:
     """Second pass: area of the drop left of every column border, in each row of its patch."""
     patch = len(columns) - 1
-    stride = np.uint64(patch + 2) * _ROW
+    stride = np.uint64(patch + 2) * _PLANE
     e1, e2, e3 = stride, np.uint64(2) * stride, np.uint64(3) * stride
-    row = np.uint64(len(columns)) * _ROW
+    row = np.uint64(len(columns)) * _PLANE
     for c in range(len(columns)):
-        border = np.uint64(c + 1) * _ROW
-        out = np.uint64(c) * _ROW
+        border = np.uint64(c + 1) * _PLANE
+        out = np.uint64(c) * _PLANE
         for k in range(np.uint64(n)):
             w0, w1, w2, w3 = edges[k], edges[e1 + k], edges[e2 + k], edges[e3 + k]
             y0, y1 = edges[border + k], edges[e1 + border + k]
@@ -176,13 +176,13 @@ def drop_integrals(n: int, columns: Length, edges: Floats, integrals: Floats) ->
 def drop_areas(n: int, columns: Length, integrals: Floats, areas: Floats) -> None:
     """Third pass: fraction of the drop in every pixel of its patch, plane r * patch + c."""
     patch = len(columns) - 1
-    inverse = np.uint64(patch * patch) * _ROW
+    inverse = np.uint64(patch * patch) * _PLANE
     for r in range(patch):
-        low = np.uint64(r * len(columns)) * _ROW
-        out = np.uint64(r * patch) * _ROW
+        low = np.uint64(r * len(columns)) * _PLANE
+        out = np.uint64(r * patch) * _PLANE
         for k in range(np.uint64(n)):
             for c in range(len(columns) - 1):
-                shift = np.uint64(c) * _ROW
-                area = integrals[low + shift + _ROW + k] - integrals[low + shift + k]
+                shift = np.uint64(c) * _PLANE
+                area = integrals[low + shift + _PLANE + k] - integrals[low + shift + k]
                 area *= areas[inverse + k]
                 areas[out + shift + k] = area if area > _NOISE else 0.0

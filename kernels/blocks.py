@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 
 #: Drops per call of a kernel's passes: the width of a block.
 ROW = 256
+#: Distance of the planes of a kernel's buffers, elements: not a power of two, or all of them would
+#: share a few lines of the processor's cache.
+PLANE = ROW + 8
 #: Detector pixels (rows, columns) of a block, the unit that is visited or skipped.
 BLOCK = (64, ROW)
 #: Output pixels added around a block's mapped outline: its curvature between samples and rounding.

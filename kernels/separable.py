@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from hapdask.kernels.adding import add_doubtful_row, row_values
 from hapdask.kernels.areas import Length
-from hapdask.kernels.blocks import BLOCK, ROW, ChipPixels
+from hapdask.kernels.blocks import BLOCK, PLANE, ROW, ChipPixels
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import PixelMap, map_row
 from hapdask.kernels.sums import Reserve
 
-_ROW = np.uint64(ROW)
+_PLANE = np.uint64(PLANE)
 TURBO, POINT, GAUSSIAN, LANCZOS2, LANCZOS3 = range(5)
 CODES = {
     "turbo": TURBO,
@@ -112,7 +112,7 @@ def _turbo(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any) -
         for t in range(len(taps)):
             border = first + (t - 0.5)
             overlap = min(high, border + 1.0) - max(low, border)
-            weights[np.uint64(t) * _ROW + k] = max(overlap, 0.0) * inverse
+            weights[np.uint64(t) * _PLANE + k] = max(overlap, 0.0) * inverse
 
 
 @inline
@@ -134,7 +134,7 @@ def _gaussian(
             at = first + t
             d = at - x[k]
             weight = height * _exponential(rate * d * d)
-            weights[np.uint64(t) * _ROW + k] = weight if at <= last else 0.0
+            weights[np.uint64(t) * _PLANE + k] = weight if at <= last else 0.0
 
 
 @inline
@@ -149,7 +149,7 @@ def _lanczos2(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any
             sinc = _even(_SINC, z)
             # sinc(2 v) sinc(v), by the sine of twice an angle.
             weight = sinc * sinc * _even(_COS, z)
-            weights[np.uint64(t) * _ROW + k] = weight if v * v < 1.0 else 0.0
+            weights[np.uint64(t) * _PLANE + k] = weight if v * v < 1.0 else 0.0
 
 
 @inline
@@ -165,7 +165,7 @@ def _lanczos3(n: int, x: Any, half: float, taps: Length, weights: Any, base: Any
             square = sinc * sinc
             # sinc(3 v) sinc(v), by the sine of three times an angle.
             weight = square - (4 / 3 * math.pi**2) * z * square * square
-            weights[np.uint64(t) * _ROW + k] = weight if v * v < 1.0 else 0.0
+            weights[np.uint64(t) * _PLANE + k] = weight if v * v < 1.0 else 0.0
 
 
 @inline
@@ -187,10 +187,10 @@ def axis_taps(n: int, x: Any, shape: Shape, taps: Length, weights: Any, base: An
 def overlaps(n: int, taps: Length, wx: Any, wy: Any, areas: Any) -> None:
     """Overlap of every drop with every pixel of its patch, as `areas.drop_areas` leaves it."""
     for r in range(len(taps)):
-        row = np.uint64(r) * _ROW
+        row = np.uint64(r) * _PLANE
         for c in range(len(taps)):
-            column = np.uint64(c) * _ROW
-            out = (np.uint64(r) * np.uint64(len(taps)) + np.uint64(c)) * _ROW
+            column = np.uint64(c) * _PLANE
+            out = (np.uint64(r) * np.uint64(len(taps)) + np.uint64(c)) * _PLANE
             for k in range(np.uint64(n)):
                 areas[out + k] = wy[row + k] * wx[column + k]
 
@@ -201,8 +201,8 @@ def _spread_totals(n: int, taps: Length, wx: Any, wy: Any, spread: Any, totals: 
     for k in range(np.uint64(n)):
         sum_x, sum_y = 0.0, 0.0
         for t in range(len(taps)):
-            sum_x += wx[np.uint64(t) * _ROW + k]
-            sum_y += wy[np.uint64(t) * _ROW + k]
+            sum_x += wx[np.uint64(t) * _PLANE + k]
+            sum_y += wy[np.uint64(t) * _PLANE + k]
         totals[k] = spread[k] * (sum_x * sum_y)
 
 
@@ -223,16 +223,16 @@ def _add_taps(
     for k in range(np.uint64(n)):
         if weight[k] == 0.0 or doubt[k] != 0:
             continue
-        x0, y0 = base[k] - origin[1], base[_ROW + k] - origin[0]
+        x0, y0 = base[k] - origin[1], base[_PLANE + k] - origin[0]
         if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
             continue
         f, w, u, v = flux[k], plain[k], spread[k], totals[k]
         for r in range(len(taps)):
             y = np.uint64(y0) + np.uint64(r)
-            across = wy[np.uint64(r) * _ROW + k]
+            across = wy[np.uint64(r) * _PLANE + k]
             for c in range(len(taps)):
                 x = np.uint64(x0) + np.uint64(c)
-                area = across * wx[np.uint64(c) * _ROW + k]
+                area = across * wx[np.uint64(c) * _PLANE + k]
                 sums[y, x, np.uint64(0)] += area * f
                 sums[y, x, np.uint64(1)] += area * w
                 if sums.shape[2] == 4:
@@ -254,17 +254,17 @@ def drizzle_blocks(
 ) -> None:
     """Drop the pixels of some blocks of a chip; see `hapdask.kernels.drizzle.drizzle_chip`."""
     x, y = np.empty(ROW), np.empty(ROW)
-    wx, wy = np.zeros(len(taps) * ROW), np.zeros(len(taps) * ROW)
-    areas = np.zeros(len(taps) * len(taps) * ROW)
-    base = np.zeros(2 * ROW, np.int32)
+    wx, wy = np.zeros(len(taps) * PLANE), np.zeros(len(taps) * PLANE)
+    areas = np.zeros(len(taps) * len(taps) * PLANE)
+    base = np.zeros(2 * PLANE, np.int32)
     values = np.zeros((4, ROW))
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
         for row in range(row0, row0 + rows):
             map_row(pixel_map, np.float64(col0), np.float64(row), n, x, y)
-            axis_taps(n, x, shape, taps, wx, base[:ROW])
-            axis_taps(n, y, shape, taps, wy, base[ROW:])
+            axis_taps(n, x, shape, taps, wx, base[:PLANE])
+            axis_taps(n, y, shape, taps, wy, base[PLANE:])
             line = row - pixels.first_row
             column = col0 - pixels.first_column
             weight = pixels.weight[line, column : column + n]

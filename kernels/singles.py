@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.kernels.areas import Length, drop_areas, drop_edges, drop_integrals, make_buffers
-from hapdask.kernels.blocks import BLOCK, ROW, ChipPixels
+from hapdask.kernels.blocks import BLOCK, PLANE, ROW, ChipPixels
 from hapdask.kernels.drizzle import ChipGeometry
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import PixelMap, map_row
 from hapdask.kernels.separable import Shape, axis_taps
+from hapdask.kernels.vectors import add_scaled
 
 Sums = NDArray[np.float32]
-_ROW = np.uint64(ROW)
+_PLANE = np.uint64(PLANE)
 
 
 def drizzle_alone(
@@ -77,35 +78,35 @@ def _drizzle_separable(
     sums: Sums,
 ) -> None:
     x, y = np.empty(ROW), np.empty(ROW)
-    wx, wy = np.zeros(len(taps) * ROW, np.float32), np.zeros(len(taps) * ROW, np.float32)
-    base = np.zeros(2 * ROW, np.int32)
-    flux = np.empty(ROW, np.float32)
+    wx, wy = np.zeros(len(taps) * PLANE, np.float32), np.zeros(len(taps) * PLANE, np.float32)
+    base = np.zeros(2 * PLANE, np.int32)
+    flux, flat = np.empty(ROW, np.float32), sums.reshape(-1)
     last_y, last_x = sums.shape[0] - len(taps), sums.shape[1] - len(taps)
+    width = np.uint64(2 * sums.shape[1])
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
         column = col0 - pixels.first_column
         for row in range(row0, row0 + rows):
             map_row(pixel_map, np.float64(col0), np.float64(row), n, x, y)
-            axis_taps(n, x, shape, taps, wx, base[:ROW])
-            axis_taps(n, y, shape, taps, wy, base[ROW:])
+            axis_taps(n, x, shape, taps, wx, base[:PLANE])
+            axis_taps(n, y, shape, taps, wy, base[PLANE:])
             line = row - pixels.first_row
             _fluxes(pixels, line, column, n, flux)
             weight = pixels.weight[line, column : column + n]
             for k in range(np.uint64(n)):
-                x0, y0 = base[k] - origin[1], base[_ROW + k] - origin[0]
+                x0, y0 = base[k] - origin[1], base[_PLANE + k] - origin[0]
                 inside = x0 >= 0 and y0 >= 0 and x0 <= last_x and y0 <= last_y
                 if weight[k] == 0.0 or not inside:
                     continue
                 f, w = flux[k], weight[k]
+                corner = np.uint64(y0) * width + np.uint64(2 * x0)
                 for r in range(len(taps)):
-                    j = np.uint64(y0) + np.uint64(r)
-                    across = wy[np.uint64(r) * _ROW + k]
+                    across = wy[np.uint64(r) * _PLANE + k]
                     for c in range(len(taps)):
-                        i = np.uint64(x0) + np.uint64(c)
-                        area = across * wx[np.uint64(c) * _ROW + k]
-                        sums[j, i, np.uint64(0)] += area * f
-                        sums[j, i, np.uint64(1)] += area * w
+                        area = across * wx[np.uint64(c) * _PLANE + k]
+                        place = corner + np.uint64(r) * width + np.uint64(2 * c)
+                        add_scaled(flat, place, area, (f, w))
 
 
 @kernel
@@ -123,8 +124,9 @@ def _drizzle_square(
 ) -> None:
     edges, integrals, areas, base = buffers
     corners = np.empty((6, ROW + 1))
-    flux = np.empty(ROW, np.float32)
+    flux, flat = np.empty(ROW, np.float32), sums.reshape(-1)
     last_y, last_x = sums.shape[0] - len(patch), sums.shape[1] - len(patch)
+    width = np.uint64(2 * sums.shape[1])
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
@@ -143,19 +145,18 @@ def _drizzle_square(
             _fluxes(pixels, line, column, n, flux)
             weight = pixels.weight[line, column : column + n]
             for k in range(np.uint64(n)):
-                x0, y0 = base[k] - origin[1], base[_ROW + k] - origin[0]
+                x0, y0 = base[k] - origin[1], base[_PLANE + k] - origin[0]
                 inside = x0 >= 0 and y0 >= 0 and x0 <= last_x and y0 <= last_y
                 if weight[k] == 0.0 or not inside:
                     continue
                 f, w = flux[k], weight[k]
+                corner = np.uint64(y0) * width + np.uint64(2 * x0)
                 for r in range(len(patch)):
-                    j = np.uint64(y0) + np.uint64(r)
                     for c in range(len(patch)):
-                        i = np.uint64(x0) + np.uint64(c)
                         plane = np.uint64(r) * np.uint64(len(patch)) + np.uint64(c)
-                        area = np.float32(areas[plane * _ROW + k])
-                        sums[j, i, np.uint64(0)] += area * f
-                        sums[j, i, np.uint64(1)] += area * w
+                        area = np.float32(areas[plane * _PLANE + k])
+                        place = corner + np.uint64(r) * width + np.uint64(2 * c)
+                        add_scaled(flat, place, area, (f, w))
 
 
 class Judgement(NamedTuple):
@@ -234,4 +235,15 @@ def fold(
             last = latest[y]
             for x in range(np.uint64(nx)):
                 last[x] = values[x] if weights[x] > 0.0 else last[x]
-    sums[:] = np.float32(0.0)
+        _clear(sums[border + y])  # while it is in the cache
+    for y in range(border):
+        _clear(sums[y])
+        _clear(sums[border + ny + y])
+
+
+@inline
+def _clear(line: Sums) -> None:
+    """Set the sums of a line to zero."""
+    for x in range(np.uint64(line.shape[0])):
+        line[x, np.uint64(0)] = np.float32(0.0)
+        line[x, np.uint64(1)] = np.float32(0.0)

@@ -38,7 +38,7 @@ def drizzle_blocks(
     """Drop the pixels of some blocks of a chip; see `hapdask.kernels.drizzle.drizzle_chip`."""
     edges, integrals, areas, base = buffers
     corners = np.empty((6, ROW + 1))
-    values = np.empty((4, ROW))
+    values, flat = np.empty((4, ROW)), clean.reshape(-1)
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], shape[0] - row0), min(BLOCK[1], shape[1] - col0)
@@ -58,7 +58,10 @@ def drizzle_blocks(
             doubt = pixels.doubt[line, column : column + n]
             n_doubtful = row_values(pixels, line, column, n, values)
             drops = (areas, base, weight, doubt, values)
-            add_row(n, patch, drops, origin, clean)
+            if clean.shape[2] == 4:
+                add_row(n, patch, drops, origin, clean.shape, (0, 1, 2, 3), flat)
+            else:
+                add_row(n, patch, drops, origin, clean.shape, (0, 1), flat)
             if n_doubtful:
                 values[3] = values[2]  # a square drop's overlaps sum to 1
                 add_doubtful_row(n, patch, drops, origin, clean, reserve)

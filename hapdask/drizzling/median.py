@@ -97,9 +97,9 @@ class Combination:
             floor,
             -np.inf if low is None else low,
             np.inf if high is None else high,
-            self.wt_scl,
+            self.wt_scl / member.area,
             member.sky,
-            member.read_noise**2,
+            member.read_noise**2 * member.area,
         )
 
     def picks(self, good: int, images: int) -> combining.Picks:
@@ -122,11 +122,16 @@ class StackMember:
     sky : float, electrons / s / pixel
         Of the frame's pixels.
     read_noise : float, electrons
+        Of a detector pixel.
+    area : float
+        Detector pixels per pixel of the frame.  So many give a pixel of the frame their weight, and
+        their noise; its light is counted once.
     """
 
     mean_weight: float
     sky: float
     read_noise: float
+    area: float = 1.0
 
 
 def combine_exposures(

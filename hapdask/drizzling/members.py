@@ -37,7 +37,11 @@ _SPAN = 20.0
 
 
 def stack_member(
-    exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameters
+    exposure: ExposureRecord,
+    frame: Frame,
+    parameters: DrizzleParameters,
+    *,
+    upstream: bool = False,
 ) -> StackMember:
     """Find the figures of an exposure without drizzling it.
 
@@ -49,12 +53,15 @@ def stack_member(
         Of the separate drizzle; the exposure need not be all on it.
     parameters : DrizzleParameters
         Of the separate drizzle.
+    upstream : bool
+        Take the frame's pixels to be as large as the detector's, as AstroDrizzle does: on larger
+        ones it believes the noise too small, and takes the minimum for the median too often.
 
     Returns
     -------
     StackMember
         Its mean weight is 0 where no pixel is good.  Its sky is the lowest of its chips, its read
-        noise the root mean square of theirs, as AstroDrizzle has them.
+        noise the root mean square of theirs, as AstroDrizzle has them; its area is the median.
 
     Raises
     ------
@@ -66,15 +73,18 @@ def stack_member(
         total, bad = _weigh_chip(exposure, chip, frame, parameters)
         weight += total
         area += _covered(chain_to_root(chip, frame), bad, make_drop(chip, frame, parameters))
-    sky = min(_sky(exposure, chip, frame) for chip in exposure.chips)
+    areas = [
+        1.0 if upstream else (frame.pixel_scale / chip.idcscale) ** 2 for chip in exposure.chips
+    ]
+    skies = (_sky(exposure, chip) * a for chip, a in zip(exposure.chips, areas, strict=True))
     noise = math.sqrt(sum(c.read_noise**2 for c in exposure.chips) / len(exposure.chips))
-    return StackMember(weight / area if area else 0.0, sky, noise)
+    mean = weight / area if area else 0.0
+    return StackMember(mean, min(skies), noise, float(np.median(areas)))
 
 
-def _sky(exposure: ExposureRecord, chip: ChipRecord, frame: Frame) -> float:
-    """Sky of one of the frame's pixels, electrons / s, subtracted by us or by others."""
-    ratio = frame.pixel_scale / chip.idcscale
-    return (chip.sky + chip.removed) * to_electrons(exposure, chip) / exposure.exptime * ratio**2
+def _sky(exposure: ExposureRecord, chip: ChipRecord) -> float:
+    """Sky of a detector pixel, electrons / s, subtracted by us or by others."""
+    return (chip.sky + chip.removed) * to_electrons(exposure, chip) / exposure.exptime
 
 
 def _weigh_chip(

@@ -11,7 +11,7 @@ Source: van Dokkum 2001, PASP 113, 1420, as astroscrappy has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from hapdask.observe.masks import mask_folder
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.pixels import ChipRows, open_chip
 from hapdask.observe.record import ExposureRecord
+from hapdask.sky.footprint import Footprint
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -65,24 +66,30 @@ class SingleImageTest:
 
 def lone_exposures(exposures: Sequence[ExposureRecord]) -> tuple[bool, ...]:
     """Tell which exposures hardly overlap with any other: nothing to compare them with."""
-    return tuple(_is_alone(k, exposures) for k in range(len(exposures)))
+    footprints = [exposure.footprint for exposure in exposures]
+    return tuple(
+        _is_alone(exposure, (other for other in footprints if other is not mine), mine)
+        for exposure, mine in zip(exposures, footprints, strict=True)
+    )
 
 
-def _is_alone(k: int, exposures: Sequence[ExposureRecord]) -> bool:
-    exposure = exposures[k]
-    near = [
-        other.footprint
-        for i, other in enumerate(exposures)
-        if i != k and other.footprint.overlaps(exposure.footprint)
-    ]
-    if not near:
-        return True
-    shared = []
-    for chip in exposure.chips:
-        y, x = (np.linspace(0.0, n - 1.0, _SAMPLES) for n in chip.shape)
-        ra, dec = chip.distortion.pixel_to_sky(np.tile(x, _SAMPLES), np.repeat(y, _SAMPLES))
-        shared.append(np.any([other.contains(ra, dec) for other in near], axis=0).mean())
-    return float(np.mean(shared)) < _SHARED
+def _is_alone(exposure: ExposureRecord, others: Iterable[Footprint], mine: Footprint) -> bool:
+    """Look at one neighbour after another, until they share enough: mostly the first does."""
+    points = [_sky_of_samples(chip) for chip in exposure.chips]
+    shared = [np.zeros(ra.shape, np.bool_) for ra, _ in points]
+    for other in others:
+        if not other.overlaps(mine):
+            continue
+        for (ra, dec), seen in zip(points, shared, strict=True):
+            seen |= other.contains(ra, dec)
+        if np.mean([seen.mean() for seen in shared]) >= _SHARED:
+            return False
+    return True
+
+
+def _sky_of_samples(chip: ChipRecord) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    y, x = (np.linspace(0.0, n - 1.0, _SAMPLES) for n in chip.shape)
+    return chip.distortion.pixel_to_sky(np.tile(x, _SAMPLES), np.repeat(y, _SAMPLES))
 
 
 def mask_single_images(

@@ -51,12 +51,16 @@ class ExposureSteps:
 
     @property
     def single(self) -> xr.Dataset:
-        """``sci`` (electron / s) and ``wht`` of the exposure on `median_frame`."""
+        """``sci`` (electron / s) and ``wht`` of the exposure on `median_frame`, as it was combined.
+
+        Cosmic rays are in it, also when they have been found.
+        """
         import xarray as xr
 
         self._run.require("driz_separate")
         frame = self._run.median_frame
-        planes = self._run.graphs.single(self.record)
+        known = next(e for e in self._run.measured.exposures if e.name == self.name)
+        planes = self._run.graphs.single(known)
         return xr.Dataset(
             {
                 "sci": on_frame(planes["sci"], frame, "sci", "electron / s"),

@@ -185,10 +185,11 @@ def _members(
         final = steps.final_parameters(p)
         bits = None if final.good_bits is None else final.good_bits | final.doubtful_bits
         parameters = replace(parameters, good_bits=bits)
+    upstream = p.cosmic_rays.driz_cr_test == "upstream"
 
     def attempt(record: ExposureRecord) -> StackMember | InputError:
         try:
-            member = stack_member(record, planned.median_frame, parameters)
+            member = stack_member(record, planned.median_frame, parameters, upstream=upstream)
         except InputError as error:
             return error
         return member if member.mean_weight else InputError(record.url, _NOTHING, remedy=_ACCEPT)

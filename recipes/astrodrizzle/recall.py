@@ -32,11 +32,11 @@ from hapdask.recipes.astrodrizzle.planning import OF_PRODUCT
 from hapdask.sky.frame import Frame
 
 #: Raised when what is measured may differ for the same inputs.
-_VERSION = "astrodrizzle-1"
+_VERSION = "astrodrizzle-2"
 #: Groups of parameters that the measured figures depend on.
 _GROUPS = ("general", "static", "sky", "separate")
 #: Parameters of other groups that they depend on.
-_SINGLES = ("median", "driz_cr_single")
+_SINGLES = ("median", "driz_cr_single", "driz_cr_test")
 _FILES = ("skyfile", "skymask_cat", "skyuser")
 
 Records = tuple[ExposureRecord, ...]

@@ -7,7 +7,7 @@ import pytest
 
 from hapdask.config.astrodrizzle import COMBINATIONS
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.median import Combination, StackMember, combine_exposures
+from hapdask.drizzling.median import Combination, combine_exposures
 from hapdask.drizzling.members import stack_member
 from hapdask.drizzling.separate import drizzle_single
 from hapdask.errors import ParameterError
@@ -128,9 +128,10 @@ def test_minmed_by_its_rule(exposures, members, planes, weights):
     ordered = np.sort(good, axis=0)
     rest = np.where(np.arange(len(good))[:, None, None] < np.maximum(count - 1, 1), ordered, np.nan)
     median, lowest = np.nan_to_num(np.nanmedian(rest, axis=0)), np.nan_to_num(ordered[0])
-    total = weights.sum(axis=0, dtype=float)
+    area = members[0].area
+    total = weights.sum(axis=0, dtype=float) / area
     background = sum(
-        w * m.sky + np.isfinite(p) * m.read_noise**2
+        w / area * m.sky + np.isfinite(p) * m.read_noise**2 * area
         for w, p, m in zip(weights, good, noisy, strict=True)
     )
     noise = np.sqrt(np.maximum(median * total + background, 0.0))
@@ -239,4 +240,26 @@ def test_sky_and_read_noise_of_a_member(medium, tmp_path):
     for chip in record.chips:
         all_bad = write_mask(tmp_path / f"{chip.extver}.mask", np.ones(chip.shape), "user")
         record = record.with_mask(chip.extver, all_bad)
-    assert stack_member(record, frame, TURBO) == StackMember(0.0, member.sky, member.read_noise)
+    assert stack_member(record, frame, TURBO) == replace(member, mean_weight=0.0)
+
+
+def test_minmed_knows_how_large_the_pixels_are(exposures):
+    """Noise alone hardly makes a minimum of a median, on pixels of any size.
+
+    AstroDrizzle takes them to be as large as the detector's, whatever they are.
+    """
+    how = Combination(nsigma=(2.5, 2.5), grow=0)
+
+    def minima(side, *, upstream):
+        frame = Frame.from_center(150.1, 2.2, side * exposures[0].chips[0].idcscale, (100, 100))
+        members = [stack_member(e, frame, TURBO, upstream=upstream) for e in exposures]
+        found, never = (
+            combine(exposures, members, replace(how, nsigma=sigmas), frame)
+            for sigmas in (how.nsigma, (1e9, 1e9))
+        )
+        return np.mean(found != never)
+
+    assert abs(minima(1.0, upstream=False) - minima(1.0, upstream=True)) < 0.002
+    assert max(minima(1.0, upstream=False), minima(0.5, upstream=False)) < 0.005
+    assert minima(3.0, upstream=False) < 0.05
+    assert minima(3.0, upstream=True) > 0.15

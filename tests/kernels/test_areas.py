@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hapdask.kernels import areas
+from hapdask.kernels.blocks import PLANE, ROW
 
 TILTED = 1e-7  # px**2
 ROUNDING = 1e-9  # px**2; a position of 450 000 pixels has 6e-11 of its own
@@ -24,7 +25,7 @@ def fractions(corners, centers, pixfrac, patch):
     ``corners`` are (lower x, lower y, upper x, upper y), each of n + 1 positions.
     """
     n = corners.shape[1] - 1
-    buffer = np.full((6, areas.ROW + 1), np.nan)
+    buffer = np.full((6, ROW + 1), np.nan)
     buffer[:4, : n + 1] = corners
     if pixfrac < 1.0:
         buffer[4:, :n] = centers
@@ -33,8 +34,8 @@ def fractions(corners, centers, pixfrac, patch):
     areas.drop_edges(n, buffer, pixfrac, columns, edges, out, base)
     areas.drop_integrals(n, columns, edges, integrals)
     areas.drop_areas(n, columns, integrals, out)
-    planes = out.reshape(-1, areas.ROW)[: patch * patch, :n].reshape(patch, patch, n)
-    base = base.reshape(2, areas.ROW)[::-1, :n]
+    planes = out.reshape(-1, PLANE)[: patch * patch, :n].reshape(patch, patch, n)
+    base = base.reshape(2, PLANE)[::-1, :n]
     return np.moveaxis(planes, -1, 0), base.T
 
 
@@ -119,8 +120,8 @@ def test_edges_along_the_axes(polygons, pixfrac, quarter, parity):
 
 
 @settings(max_examples=30)
-@given(angle=st.floats(-np.pi, np.pi), scale=st.floats(0.3, 1.35), n=st.integers(2, areas.ROW))
-@example(angle=0.0, scale=1.0, n=areas.ROW)
+@given(angle=st.floats(-np.pi, np.pi), scale=st.floats(0.3, 1.35), n=st.integers(2, ROW))
+@example(angle=0.0, scale=1.0, n=ROW)
 def test_a_row_of_pixels_covers_its_neighbourhood_once(angle, scale, n):
     """Pixels share edges: an output pixel inside the strip is covered by 1 / scale**2 drops."""
     matrix = affine(scale, angle, 1)

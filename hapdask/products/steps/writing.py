@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.blocks import blocks_of
@@ -22,6 +21,9 @@ from hapdask.products.fits_file import FitsFile, Image, publish
 from hapdask.products.steps import names
 from hapdask.products.steps.cards import chip_cards, frame_cards
 from hapdask.sky.frame import Frame
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FLOAT, _SHORT, _BYTE = np.dtype(">f4"), np.dtype(">i2"), np.dtype("u1")
 _MEMORY = 64 << 20
@@ -216,6 +218,8 @@ def write_image(
     StoreError
         If the file is there already, or cannot be written.
     """
+    import xarray as xr
+
     shape = (array.sizes["y"], array.sizes["x"])
     image = Image("IMAGE", dtype, shape, 0, primary=True)
     room = len(checksummed([*image.structure(), *cards], 1, 0xFFFFFFFF)) // BLOCK
