@@ -188,6 +188,7 @@ class Judgement(NamedTuple):
 def fold(
     sums: Sums,
     border: int,
+    spans: NDArray[np.int64],
     judgement: Judgement,
     plane: Sums,
     weight: Sums,
@@ -200,6 +201,8 @@ def fold(
     ----------
     sums : ndarray of float32, shape (ny + 2 border, nx + 2 border, 2)
     border : int
+    spans : ndarray of int64, shape (ny + 2 border, 3)
+        Row, first and last column (excluded) of the sums that can have been reached.
     judgement : Judgement
     plane : ndarray of float32, shape (ny, nx)
         Receives flux per second; NaN where it is bad.
@@ -214,8 +217,12 @@ def fold(
     ny, nx = plane.shape
     values, weights = np.empty(nx, np.float32), np.empty(nx)
     for y in range(ny):
-        row, out = sums[border + y, border : border + nx], plane[y]
-        for x in range(np.uint64(nx)):
+        plane[y] = np.float32(np.nan)
+        first = max(spans[border + y, 1] - border, 0)
+        n = max(min(spans[border + y, 2] - border, nx), first) - first
+        row = sums[border + y, border + first : border + first + n]
+        out = plane[y, first : first + n]
+        for x in range(np.uint64(n)):
             w, wf = np.float64(row[x, np.uint64(1)]), np.float64(row[x, np.uint64(0)])
             # In float64: processors divide a vector of float32 by an estimate, a single one truly.
             value = np.float32(wf / w)
@@ -223,27 +230,28 @@ def fold(
             values[x], weights[x] = value, w
             out[x] = value if good else np.float32(np.nan)
         if weight.size:
-            total = weight[y]
-            for x in range(np.uint64(nx)):
+            total = weight[y, first : first + n]
+            for x in range(np.uint64(n)):
                 total[x] += np.float32(max(weights[x], 0.0) * scale)
         if background.size:
-            behind = background[y]
-            for x in range(np.uint64(nx)):
+            behind = background[y, first : first + n]
+            for x in range(np.uint64(n)):
                 noise = 0.0 if np.isnan(out[x]) else variance
                 behind[x] += np.float32(max(weights[x], 0.0) * scale * sky + noise)
         if latest.size:
-            last = latest[y]
-            for x in range(np.uint64(nx)):
+            last = latest[y, first : first + n]
+            for x in range(np.uint64(n)):
                 last[x] = values[x] if weights[x] > 0.0 else last[x]
-        _clear(sums[border + y])  # while it is in the cache
+        _clear(sums, spans, border + y)  # while it is in the cache
     for y in range(border):
-        _clear(sums[y])
-        _clear(sums[border + ny + y])
+        _clear(sums, spans, y)
+        _clear(sums, spans, border + ny + y)
 
 
 @inline
-def _clear(line: Sums) -> None:
+def _clear(sums: Sums, spans: NDArray[np.int64], y: int) -> None:
     """Set the sums of a line to zero."""
+    line = sums[y, min(spans[y, 1], spans[y, 2]) : spans[y, 2]]
     for x in range(np.uint64(line.shape[0])):
         line[x, np.uint64(0)] = np.float32(0.0)
         line[x, np.uint64(1)] = np.float32(0.0)

@@ -19,7 +19,7 @@ from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, presets
 from hapdask.cli.astrodrizzle.command import astrodrizzle
 from hapdask.cli.console import complain
 from hapdask.cli.exits import ERROR, INTERRUPTED, USAGE
-from hapdask.cli.memory import keep_freed_memory
+from hapdask.cli.memory import collect_rarely, keep_freed_memory
 from hapdask.errors import HapdaskError, ParameterError
 
 _HELP = """Lazy, exact mosaics of Hubble images on one all-sky grid.
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [word for word in given if word != "--debug"]
     if arguments is None:  # a process of our own
         keep_freed_memory()
+        collect_rarely()
         _set_up_logging(debug)
     try:
         app(given, prog_name="hapdask", obj=["hapdask", *given])

@@ -1,4 +1,4 @@
-"""Keep freed memory in the process, for programs that make tile after tile.
+"""Memory of a process of our own: freed arrays are kept, and cycles looked for rarely.
 
 By default glibc gives every large array back to the system and asks for it again, page by page:
 a fifth of a run's processor time.  Only processes of our own are set up so, never a user's.
@@ -7,10 +7,13 @@ a fifth of a run's processor time.  Only processes of our own are set up so, nev
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 #: Parameters of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+#: New objects after which Python looks for cycles.
+_OBJECTS = 200_000
 
 
 def keep_freed_memory() -> None:
@@ -24,3 +27,8 @@ def keep_freed_memory() -> None:
     library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     # One heap, so that threads use each other's freed memory.
     library.mallopt(_ARENA_MAX, 1)
+
+
+def collect_rarely() -> None:
+    """Let Python look for cycles seldom: imports alone set it off a hundred times, for nothing."""
+    gc.set_threshold(_OBJECTS)

@@ -137,6 +137,7 @@ def grown(bad: Flags, chip: ChipRecord, test: CosmicRayTest) -> Flags:
     chip : ChipRecord
     test : CosmicRayTest
         A square of an even side reaches farther to higher rows and columns, as upstream's does.
+        (Its tails are mirrored at the chip's ends, where it marks some pixels more.)
         With a tail to be marked on a detector that has none, upstream marks every pixel.
 
     Returns

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.drizzling.separate import add_chips, find_chips, make_sums
+from hapdask.drizzling.separate import add_chips, find_chips, make_sums, spans_of
 from hapdask.errors import ParameterError
 from hapdask.kernels import combining
 from hapdask.kernels.singles import Judgement, fold
@@ -188,7 +188,8 @@ def combine_exposures(
     stack = np.empty((len(found), *padded.shape), np.float32)
     for plane, chips, member in zip(stack, found, kept, strict=True):
         add_chips(chips, padded, parameters, border, sums)
-        fold(sums, border, how.judge(member), plane, weight, background, latest)
+        spans = spans_of(chips, padded, border)
+        fold(sums, border, spans, how.judge(member), plane, weight, background, latest)
     del sums
     out = _combine(stack, latest, weight, background, how, images)
     return np.ascontiguousarray(out[frame.slices_in(padded)])

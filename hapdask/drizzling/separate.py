@@ -17,6 +17,7 @@ from hapdask.drizzling.inputs import ReachingChip, block_bands, block_columns, b
 from hapdask.drizzling.weighting import electron_gain, weigh, weigh_by_time
 from hapdask.kernels.blocks import ChipPixels
 from hapdask.kernels.singles import Judgement, drizzle_alone, fold
+from hapdask.kernels.sums import spans_of_blocks
 from hapdask.observe.pixels import ChipReader, open_chip
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
@@ -76,7 +77,7 @@ def drizzle_single(
     add_chips(found, frame, parameters, border, sums)
     sci, wht = np.empty(frame.shape, np.float32), np.zeros(frame.shape, np.float32)
     everything = Judgement(-np.inf, -np.inf, np.inf, scale, 0.0, 0.0)
-    fold(sums, border, everything, sci, wht, _NONE, _NONE)
+    fold(sums, border, spans_of(found, frame, border), everything, sci, wht, _NONE, _NONE)
     return Single(sci, wht)
 
 
@@ -91,6 +92,15 @@ def find_chips(
 def make_sums(frame: Frame, border: int) -> Image:
     """Make empty sums of one exposure on a frame with a border: float32, shape (ny, nx, 2)."""
     return np.zeros((frame.shape[0] + 2 * border, frame.shape[1] + 2 * border, 2), np.float32)
+
+
+def spans_of(found: Sequence[ReachingChip], frame: Frame, border: int) -> NDArray[np.int64]:
+    """Columns of each row of the sums of a frame that chips can reach: int64, shape (ny, 3)."""
+    ny, nx = frame.shape[0] + 2 * border, frame.shape[1] + 2 * border
+    spans = np.empty((ny, 3), np.int64)
+    boxes = np.concatenate([chip.boxes for chip in found])
+    spans_of_blocks(boxes, (frame.origin[0] - border, frame.origin[1] - border), nx, spans)
+    return spans
 
 
 def add_chips(

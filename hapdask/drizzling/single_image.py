@@ -35,6 +35,8 @@ Mask = NDArray[np.bool_]
 _SAMPLES = 32
 #: Part of an exposure that may overlap with others, and it is alone all the same.
 _SHARED = 0.05
+#: Of a distance on the sky, degrees.
+_ROUNDING = 1e-5
 #: Flagged pixels in a square of 3 that make an area, such as a saturated core and its bleeding,
 #: and pixels around it whose shape it spoils.
 _AREA, _SPOILT = 4, 2
@@ -67,10 +69,16 @@ class SingleImageTest:
 def lone_exposures(exposures: Sequence[ExposureRecord]) -> tuple[bool, ...]:
     """Tell which exposures hardly overlap with any other: nothing to compare them with."""
     footprints = [exposure.footprint for exposure in exposures]
-    return tuple(
-        _is_alone(exposure, (other for other in footprints if other is not mine), mine)
-        for exposure, mine in zip(exposures, footprints, strict=True)
-    )
+    caps = [footprint.bounding_cap for footprint in footprints]
+    vectors = np.array([cap.vector for cap in caps]).reshape(-1, 3)
+    radii = np.array([cap.radius for cap in caps])
+    alone = []
+    for k, exposure in enumerate(exposures):
+        apart = np.degrees(np.arccos(np.clip(vectors @ vectors[k], -1.0, 1.0)))
+        near = np.flatnonzero(apart <= radii + radii[k] + _ROUNDING)
+        others = (footprints[j] for j in near.tolist() if j != k)
+        alone.append(_is_alone(exposure, others, footprints[k]))
+    return tuple(alone)
 
 
 def _is_alone(exposure: ExposureRecord, others: Iterable[Footprint], mine: Footprint) -> bool:

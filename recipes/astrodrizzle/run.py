@@ -224,7 +224,7 @@ class AstroDrizzleRun:
             known = measure(
                 records,
                 self.planned,
-                self.where / "masks",
+                self.where / "masks" / key,  # masks of other parameters stay as they are
                 threads=self.threads,
                 progress=self.progress,
                 seconds=self.seconds,

@@ -178,7 +178,8 @@ def _write_mosaic(
 
         _warm(run.plan_of(exposures, ALL))
         path = product_path(folder, root, suffix, extension=".zarr")
-        files.append(write_zarr(run.mosaic_of(exposures), path, overwrite=overwrite))
+        write_zarr(run.mosaic_of(exposures), path, overwrite=overwrite)
+        files.append(path)
     return files
 
 
@@ -215,7 +216,8 @@ def _write_flags(
         run.lose(LeftOut.of(error) for error in done.failures)
     if zarr:
         path = folder / f"{run.output}_dq.zarr"
-        files.append(write_dq_zarr(run.exposures, path, change, overwrite=overwrite))
+        write_dq_zarr(run.exposures, path, change, overwrite=overwrite)
+        files.append(path)
     return files
 
 

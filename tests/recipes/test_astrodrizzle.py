@@ -81,6 +81,25 @@ def test_the_lazy_mosaic_is_that_of_the_masks(run, rejected):
     assert np.array_equal(run[name].crmask.values, rejected[name].crmask.values)
 
 
+def test_single_images_are_those_of_the_median(run, rejected):
+    """Cosmic rays are in them, whether they have been found or not: they are what is compared."""
+    name = run.exposures[0].name
+    before, after = (r[name].single.load() for r in (run, rejected))
+    assert np.array_equal(before["wht"], after["wht"])
+    assert np.array_equal(before["sci"], after["sci"], equal_nan=True)
+
+
+def test_exposures_that_are_lost_on_the_way_leave_the_others(tmp_path):
+    paths, _ = observe_stack(tmp_path, 3)
+    run = hd.astrodrizzle(paths, threads=2, **BLIND)
+    assert len(run.measured.exposures) == 3
+    paths[0].unlink()
+    assert len(run.reject().exposures) == 2
+    assert np.isfinite(run.mosaic["sci"].values).mean() > 0.5
+    (lost,) = run.left_out
+    assert str(paths[0]) in str(lost.error())
+
+
 def test_a_window_of_the_median_is_a_part_of_the_whole(run, rejected):
     whole = rejected.median.values
     part = run.median[100:237, 50:311].values
@@ -108,6 +127,24 @@ def test_cosmic_rays_are_gone_from_the_mosaic(rejected, files):
     assert hit > 500
     negative = np.nansum(left_in[inner] - found.sci.values[inner] < -5 * noise)
     assert negative < 0.03 * hit
+
+
+def test_other_mosaics_take_the_records(rejected, recwarn):
+    """Sky, static masks and cosmic rays are in them: the same bytes, and no warning."""
+    assert all({"static", "cosmic rays"} <= {m.kind for m in e.chips[0].masks}
+               for e in rejected.exposures)  # fmt: skip
+    other = hd.mosaic(rejected.exposures, rejected.frame, parameters=rejected.plan.parameters)
+    own = rejected.mosaic
+    for name in PLANES:
+        assert other[name].values.tobytes() == own[name].values.tobytes(), name
+    assert not [w for w in recwarn if "sky levels" in str(w.message)]
+
+
+def test_what_a_notebook_shows_is_short(rejected):
+    shown = repr(rejected.sky)
+    assert len(shown.splitlines()) < 12
+    assert all(exposure.name in shown for exposure in rejected.exposures)
+    assert f"{rejected.exposures[0].chips[0].sky:.6g}" in shown
 
 
 def test_again_makes_another_frame_of_the_same_masks(rejected):

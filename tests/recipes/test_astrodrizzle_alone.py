@@ -95,7 +95,7 @@ def test_one_is_lost_and_the_other_is_masked_by_shape(files, tmp_path):
 
 def test_no_usable_pixel_is_an_error_for_one_exposure_too(files, tmp_path):
     broken = _flagged(files[0], tmp_path)
-    with pytest.raises(PlanError, match=r"no exposure is left: .*no usable pixel"):
+    with pytest.raises(PlanError, match="no usable pixel"):
         hd.astrodrizzle([broken]).write(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -119,3 +119,12 @@ def test_files_that_parameters_name_are_read_at_once(files, parameter):
 def test_nothing_to_drizzle_says_why(tmp_path):
     with pytest.raises(PlanError, match=r"nosuch_flc\.fits: cannot be opened"):
         hd.astrodrizzle([tmp_path / "nosuch_flc.fits"])
+
+
+def test_runs_that_share_a_folder_keep_their_own_masks(files, tmp_path):
+    first = hd.astrodrizzle(files[:1], where=tmp_path)
+    mosaic = first.mosaic.sci
+    other = hd.astrodrizzle(files[:1], where=tmp_path, driz_sep_bits=65535, resetbits=0)
+    assert (first["icr0001aq"].crmask != other["icr0001aq"].crmask).any()
+    again = hd.astrodrizzle(files[:1], where=tmp_path)
+    assert again.mosaic.sci.values.tobytes() == mosaic.values.tobytes()

@@ -47,12 +47,19 @@ def astrodrizzle(
     Its parameters have their names here: --set NAME=VALUE. Nothing is written but the products,
     and no input is changed.
     """
-    from hapdask.cli.astrodrizzle.reading import read_formats, read_grid, read_keep, read_settings
+    from hapdask.cli.astrodrizzle.reading import (
+        read_formats,
+        read_grid,
+        read_keep,
+        read_planes,
+        read_settings,
+    )
 
     settings = read_settings(steps.settings or (), own)
     wanted = {
         "keep": read_keep(products.keep or ()),
         "formats": read_formats(products),
+        "planes": read_planes(products),
         "per_exposure": products.per_exposure,
         "dq_copies": products.dq_copies,
         "dq_zarr": products.dq_zarr,

@@ -120,6 +120,13 @@ NoFits = Annotated[
     bool,
     typer.Option("--no-fits", metavar="", rich_help_panel=_PRODUCTS, help="Write no FITS files."),
 ]
+NoErr = Annotated[
+    bool,
+    typer.Option(
+        "--no-err", metavar="", rich_help_panel=_PRODUCTS,
+        help="No ERR in FITS: SCI, WHT and CTX as AstroDrizzle has them, in less time.",
+    ),
+]  # fmt: skip
 Keep = Annotated[
     list[str] | None,
     typer.Option(
@@ -231,6 +238,7 @@ class Products:
     per_exposure: PerExposure = False
     zarr: Zarr = False
     no_fits: NoFits = False
+    no_err: NoErr = False
     dq_copies: DqCopies = False
     dq_zarr: DqZarr = False
     report: Report = False

@@ -103,3 +103,8 @@ def read_formats(products: Products) -> tuple[str, ...]:
     if not formats and not (products.keep or products.dq_copies or products.dq_zarr):
         raise typer.BadParameter("then nothing is made: add --zarr", param_hint="--no-fits")
     return formats
+
+
+def read_planes(products: Products) -> tuple[str, ...]:
+    """Say which planes FITS files of the mosaic have, beside CTX."""
+    return ("sci", "wht") + ("err",) * (not products.no_err)

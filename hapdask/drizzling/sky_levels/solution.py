@@ -14,6 +14,7 @@ from hapdask.observe.selection import ACCEPTED, Verdict
 
 #: Significant digits kept of brightness and of covariances: no last bits of a processor.
 _DIGITS = 10
+_SHOWN = 20  # exposures
 FORMAT = 1
 
 
@@ -81,7 +82,7 @@ class OverlapSky:
     residual: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SkySolution:
     """Levels of a set of exposures.
 
@@ -117,6 +118,15 @@ class SkySolution:
                 for e in exposures
             ),
         )
+
+    def __repr__(self) -> str:
+        how = "given" if self.parameters is None else self.parameters.method
+        lines = [f"<SkySolution: {how}, {len(self.exposures)} exposures; sky of chips, SCI units"]
+        for sky in self.exposures[:_SHOWN]:
+            levels = ", ".join(f"{chip.sky:.6g}" for chip in sky.chips)
+            lines.append(f"  {sky.name} (group {sky.group})  {levels}")
+        lines += [f"  ... and {len(self.exposures) - _SHOWN} more"] * (len(self.exposures) > _SHOWN)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)]) + ">"
 
     def __getitem__(self, name: str) -> ExposureSky:
         """Return the sky of an exposure; KeyError if it has none."""

@@ -77,7 +77,7 @@ def chip_cards(exposure: ExposureRecord, extver: int, filename: str, unit: str) 
     known = {card.keyword for card in cards}
     wcs = _wcs(chip)
     for keyword, value in chip.keywords:
-        if keyword in known or keyword.startswith("/") or _dropped(keyword):
+        if value is None or keyword in known or keyword.startswith("/") or _dropped(keyword):
             continue
         known.add(keyword)
         cards.append(Card(keyword, wcs.pop(keyword, value), comment_of(keyword)))
