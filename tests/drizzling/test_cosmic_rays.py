@@ -9,7 +9,7 @@ from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.cosmic_rays import CosmicRayTest, Stack, find_cosmic_rays
 from hapdask.drizzling.hits import HitBits
 from hapdask.drizzling.median import Combination, StackMember
-from hapdask.drizzling.rejecting import reject_cosmic_rays, tile_tests
+from hapdask.drizzling.rejecting import _outside, reject_cosmic_rays, tile_tests
 from hapdask.drizzling.sky import set_sky
 from hapdask.drizzling.step_graphs import TILE, StepGraphs
 from hapdask.drizzling.tile import drizzle_tile
@@ -159,6 +159,16 @@ def test_what_lies_outside_the_median_frame_is_told(stack, frame, tmp_path):
         assert "outside the median frame" in exposure.verdict.reason
     whole = reject_cosmic_rays(stack, frame, tmp_path / "masks")
     assert not any("outside" in e.verdict.reason for e in whole.exposures)
+    # AstroDrizzle's frames end at centres of pixels of the corners: half a pixel is no part.
+    edge = [_outside(e, 0, _cut_half_a_pixel(frame, e)) for e in stack.exposures]
+    assert edge == [0.0] * len(edge)
+
+
+def _cut_half_a_pixel(frame, exposure):
+    """A frame whose border runs through the outer pixels of an exposure."""
+    frame = frame.pad(200)
+    x, y = frame.sky_to_pixel(*exposure.chips[0].border())
+    return frame[round(y.min()) + 1 : round(y.max()), round(x.min()) + 1 : round(x.max())]
 
 
 def test_too_few_exposures_for_the_values_left_out(stack, frame, tmp_path):

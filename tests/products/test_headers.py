@@ -227,6 +227,17 @@ def test_photometry_of_ir_moves_to_sci():
     assert science["PHOTMODE"] == dict(ir.keywords)["PHOTMODE"]
 
 
+def test_photometry_of_a_run_stays_in_primary_and_agrees_with_sci():
+    """As in AstroDrizzle's, where inputs have it there; with what was done to the chips."""
+    pair = (exposure("ir"), exposure("ir", 1))
+    run, science = cards_of(HeaderSource(exposures=pair, level=None))
+    assert {"PHOTMODE", "PHOTFLAM", "PHOTPLAM"} <= set(run)
+    for keyword in {k for k in run if k.startswith("PHOT")} & set(science):
+        assert run[keyword] == science[keyword], keyword
+    (acs, _) = cards_of(HeaderSource(exposures=(exposure("acs"),), level=None))
+    assert "PHOTFLAM" not in acs
+
+
 @pytest.mark.parametrize("name", ["acs", "hrc", "wfpc2", "ir", "uvis"])
 @pytest.mark.parametrize("level", [1, 2, 4, None])
 def test_every_instrument_has_valid_headers(name, level):
