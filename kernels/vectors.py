@@ -51,4 +51,4 @@ def _add_at_once(typing: Any, sums: Any, place: Any, factor: Any, values: Any) -
 
 
 #: Without the compiler (tests of coverage) the plain one stands in.
-add_scaled: Any = _add_plainly if config.DISABLE_JIT else intrinsic(_add_at_once)
+add_scaled: Any = _add_plainly if getattr(config, "DISABLE_JIT", 0) else intrinsic(_add_at_once)

@@ -46,10 +46,11 @@ def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client |
 
     if scheduler is not None:
         try:
-            client = Client(scheduler, timeout=_PATIENCE)
+            # A client that fails would stay Dask's default one, and all that follows wait for it.
+            Client(scheduler, timeout=_PATIENCE, set_as_default=False).close()
         except (OSError, ValueError) as error:
             raise HapdaskError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-        with client:
+        with Client(scheduler, timeout=_PATIENCE) as client:
             yield client
         return
     with _no_interrupts():

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Name of the palette among the results of a tile's task.
-PALETTE = "palette"
+_PALETTE = "palette"
 
 
 class Sink(Protocol):
@@ -76,7 +76,7 @@ class TileTask:
         ``rejected`` are bad pixels that no mask holds yet, in several lists.
         """
         sums = self.sums(chain.from_iterable(rejected))
-        return {**dict(sums.planes()), PALETTE: sums.palette}
+        return {**dict(sums.planes()), _PALETTE: sums.palette}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,9 @@ def lazy_palettes(plan: Plan, rejected: Rejected | None = None) -> da.Array:
     import dask.array as da
 
     rows, columns = _spans(plan)
-    key = _key(PALETTE, plan, rejected)
+    key = _key(_PALETTE, plan, rejected)
     chunks = ((1,) * len(rows), (1,) * len(columns))
-    return da.Array(_graph(plan, {PALETTE: key}, rejected), key, chunks, dtype=object)
+    return da.Array(_graph(plan, {_PALETTE: key}, rejected), key, chunks, dtype=object)
 
 
 def _key(name: str, plan: Plan, rejected: Rejected | None) -> str:
@@ -213,11 +213,11 @@ def _graph(plan: Plan, names: Mapping[str, str], rejected: Rejected | None) -> H
 
 
 def _taker(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return _take_palette if name == PALETTE else operator.itemgetter(name)
+    return _take_palette if name == _PALETTE else operator.itemgetter(name)
 
 
 def _take_palette(results: Mapping[str, Any]) -> NDArray[Any]:
-    return _one(results[PALETTE])
+    return _one(results[_PALETTE])
 
 
 def _one(palette: Palette) -> NDArray[Any]:
@@ -235,7 +235,7 @@ class _Empty:
     shape: tuple[int, int]
 
     def __call__(self) -> NDArray[Any]:
-        if self.name == PALETTE:
+        if self.name == _PALETTE:
             return _one(Palette.merge(()))
         return np.full(self.shape, VARIABLES[self.name].fill, VARIABLES[self.name].dtype)
 

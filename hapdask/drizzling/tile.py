@@ -114,6 +114,11 @@ class TileSums:
         return self._sets
 
     @property
+    def keys(self) -> NDArray[np.uint64]:
+        """Key of every set, as ``ctx`` has them."""
+        return self._inputs.table("ctx").astype(np.uint64)
+
+    @property
     def palette(self) -> Palette:
         """Which inputs the keys of ``ctx`` stand for."""
         return self._inputs.palette(self.sets)

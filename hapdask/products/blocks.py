@@ -31,12 +31,16 @@ _SIDE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The pixels of one block, where it lies, and what was computed beside it."""
+    """The pixels of one block, where it lies, and what was computed beside it.
+
+    With ``keys``, its ``ctx`` holds numbers of sets of inputs, of which these are the keys.
+    """
 
     y0: int
     x0: int
     data: dict[str, npt.NDArray[Any]]
     beside: Any = None
+    keys: npt.NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,24 @@ class ContextBits:
         spread_words(rows, place, words, planes)
         return planes.view(np.int32)
 
+    def planes_of_sets(
+        self, sets: npt.NDArray[np.int32], keys: Keys, palette: Palette
+    ) -> npt.NDArray[np.int32]:
+        """Give the CTX planes of a block that tells the numbers of its sets, not their keys.
+
+        Parameters
+        ----------
+        sets : ndarray of int32, shape (ny, nx)
+        keys : ndarray of uint64, shape (sets,)
+            Of each set; those that the palette does not know occur nowhere.
+        palette : Palette
+        """
+        known = np.where(np.isin(keys, palette.sorted_keys), keys, np.uint64(0))
+        words = self.planes_of(known[np.newaxis], palette)[:, 0].view(np.uint32)
+        planes = np.empty((self.planes, *sets.shape), np.uint32)
+        spread_words(sets, np.arange(keys.size, dtype=np.int32), words, planes)
+        return planes.view(np.int32)
+
     def _words(self, rows: npt.NDArray[np.intp], palette: Palette) -> npt.NDArray[np.uint32]:
         """Words of the sets in some rows of a palette."""
         n = len(palette.inputs)

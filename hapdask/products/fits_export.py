@@ -21,6 +21,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hapdask.drizzling.palette import Palette
 from hapdask.errors import StoreError
 from hapdask.products.blocks import Beside, Block, Blocks, Visitor, blocks_of
@@ -39,6 +41,7 @@ from hapdask.products.header_source import HeaderSource
 from hapdask.sky.frame import Frame
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import xarray as xr
 
 log = logging.getLogger(__name__)
@@ -82,9 +85,8 @@ def write_fits(
     Parameters
     ----------
     dataset : Dataset
-        Variables of `hapdask.schema` on dims ``y``, ``x``, lazy or not.  Where ``ctx`` has a
-        ``palette`` among its attributes, MEANNEXP counts chips by it, else exposures by
-        ``nexp``; MEANEXPT is told where there is ``exptime``.
+        Variables of `hapdask.schema` on dims ``y``, ``x``, lazy or not.  MEANNEXP counts chips
+        by the ``palette`` of ``ctx``, else exposures by ``nexp``; MEANEXPT is by ``exptime``.
     path : path
         The file; it appears whole or not at all.
     header_source : HeaderSource
@@ -93,18 +95,14 @@ def write_fits(
     planes : sequence of str, optional
         Names of `EXTENSIONS`, in order.  Those of `PLANES` that the Dataset has if None.
     context : bool, optional
-        Whether there is CTX: one bit per chip in the order of the rows of HDRTAB, signed int32
-        planes of shape (planes, ny, nx), or (ny, nx) where there is one.  If None, products of
-        exposures and visits have it, those of sky cells have not (as in the archive).
+        Whether there is CTX: a bit per row of HDRTAB, int32 planes (planes, ny, nx), or (ny, nx).
+        If None, all products but those of sky cells have it (as in the archive).
     separate : bool
-        Write a file per image: ``x_drz.fits`` becomes ``x_drz_sci.fits``, ``x_drz_wht.fits``, ...
-        The one of SCI appears last: where it is, the others are those of the same making.
+        Write a file per image: ``x_drz.fits`` becomes ``x_drz_sci.fits`` and so on; that of SCI
+        appears last: where it is, the others are those of the same making.
     overwrite : bool
-        Whether files that are there may be replaced; separate files of images that the product
-        no longer has are removed.
-    memory : int
-        Bytes of blocks held at a time; what computing them takes comes on top.
-    threads : int, optional
+        Replace files that are there; those of images that the product has no more are removed.
+    memory, threads
         See `hapdask.products.blocks.blocks_of`.
 
     Returns
@@ -305,17 +303,28 @@ def _write(
                 plane = block.data[variables[image.name]]
                 file.write(image.name, plane, block.y0, block.x0)
             elif palette is not None:
-                for number, plane in enumerate(bits.planes_of(block.data["ctx"], palette)):
+                for number, plane in enumerate(_context(block, bits, palette)):
                     file.write(CONTEXT, plane, block.y0, block.x0, number)
+
+
+def _context(block: Block, bits: ContextBits, palette: Palette) -> npt.NDArray[np.int32]:
+    if block.keys is None:
+        return bits.planes_of(block.data["ctx"], palette)
+    return bits.planes_of_sets(block.data["ctx"], block.keys, palette)
 
 
 def _add(coverage: Coverage, block: Block, bits: ContextBits, palette: Palette | None) -> None:
     depth = block.data.get("nexp") if palette is None else block.data["ctx"]
+
+    def chips(contexts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        keys = contexts if block.keys is None else block.keys[contexts]
+        return np.zeros(0) if palette is None else bits.count(keys, palette)
+
     coverage.add(
         block.y0,
         block.x0,
         block.data["wht"],
         depth=depth,
         exptime=block.data.get("exptime"),
-        depth_of=None if palette is None else lambda keys: bits.count(keys, palette),
+        depth_of=None if palette is None else chips,
     )

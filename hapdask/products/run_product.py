@@ -90,8 +90,7 @@ def write_product(
     Parameters
     ----------
     mosaic : Dataset or Blocks
-        As `hapdask.products.finishing` gives it; ``sci``, ``wht`` and, where they
-        are there, ``err`` are written.
+        As `hapdask.products.finishing` gives it; those of `PLANES` that it has are written.
     folder : path
         Made when missing.
     root, suffix

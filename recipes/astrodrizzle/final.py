@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle
 from hapdask.drizzling import steps
-from hapdask.drizzling.build import PALETTE, TileTask, window_task
+from hapdask.drizzling.build import TileTask, window_task
+from hapdask.drizzling.palette import Palette
 from hapdask.drizzling.plan import EVERY_FILTER, TILE, Layer, Plan, make_plan
 from hapdask.drizzling.running import run_tasks
 from hapdask.drizzling.tile import pixel_bytes
@@ -101,8 +105,8 @@ def final_blocks(
             for _ in run_tasks((_Visit(w, finish, visitor) for w in windows), None, threads):
                 pass
             return
-        for box, results in run_tasks(windows, client):
-            _show(box, results, finish, visitor)
+        for window in run_tasks(windows, client):
+            window.show(finish, visitor)
 
     source = HeaderSource.of_mosaic(attributes, plan.frame)
     return Blocks(plan.frame, plan.variables, visit), source
@@ -120,9 +124,30 @@ class WindowTask:
         """Name of the task on a cluster."""
         return "hapdask-final-{}-{}-{}-{}".format(*self.work.frame.box)
 
-    def __call__(self) -> tuple[tuple[int, int], dict[str, Any]]:
+    def __call__(self) -> Window:
         """Make it."""
-        return self.place, self.work()
+        sums = self.work.sums()
+        planes = {n: sums.plane(n) for n in self.work.variables if n != "ctx"}
+        if "ctx" not in self.work.variables:
+            return Window(self.place, planes)
+        return Window(self.place, {**planes, "ctx": sums.sets}, sums.palette, sums.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Planes of a window; ``ctx`` as numbers of sets of inputs, which have these keys."""
+
+    place: tuple[int, int]
+    planes: dict[str, NDArray[Any]]
+    palette: Palette | None = None
+    keys: NDArray[np.uint64] | None = None
+
+    def show(self, finish: Finish, visitor: Visitor) -> None:
+        """Give it in the final units to a visitor."""
+        from hapdask.products.blocks import Block
+
+        block = Block(*self.place, finish.planes(self.planes), keys=self.keys)
+        visitor(block, self.palette)
 
 
 @dataclass(frozen=True)
@@ -138,21 +163,14 @@ class _Visit:
         return self.window.key
 
     def __call__(self) -> None:
-        _show(*self.window(), self.finish, self.visitor)
-
-
-def _show(
-    place: tuple[int, int], results: dict[str, Any], finish: Finish, visitor: Visitor
-) -> None:
-    """Give a window in the final units to a visitor."""
-    from hapdask.products.blocks import Block
-
-    palette = results.pop(PALETTE)
-    visitor(Block(*place, finish.planes(results)), palette if "ctx" in results else None)
+        self.window().show(self.finish, self.visitor)
 
 
 def window_tasks(plan: Plan, threads: int) -> list[WindowTask]:
-    """Cut a plan's frame into windows alike in size, as many as keep the threads busy."""
+    """Cut a plan's frame into windows alike in size, as many as keep the threads busy.
+
+    The most work comes first, so that threads end together.
+    """
     ny, nx = plan.frame.shape
     most = _BUDGET / threads / pixel_bytes(plan.variables)
     columns = math.ceil(nx / _WIDEST)
@@ -167,7 +185,17 @@ def window_tasks(plan: Plan, threads: int) -> list[WindowTask]:
         for x in range(0, nx, wide):
             window = plan.frame[y : y + tall, x : x + wide]
             tasks.append(WindowTask((y, x), window_task(plan, window)))
-    return tasks
+    return sorted(tasks, key=lambda task: -_cost(plan, task.work.frame))
+
+
+def _cost(plan: Plan, window: Frame) -> float:
+    """Estimated work of a window: its share of that of the tiles that it touches."""
+    total = 0.0
+    for tile in plan.tiles:
+        part = tile.frame & window
+        if not part.empty:
+            total += tile.seconds * math.prod(part.shape) / math.prod(tile.frame.shape)
+    return total
 
 
 def final_mosaic(

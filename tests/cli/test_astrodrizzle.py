@@ -82,6 +82,13 @@ def test_nothing_is_written_but_the_products(hapdask, files, out):
     assert abs(np.nanmedian(sci)) < 0.02  # of 0.4 electron / s of sky
 
 
+def test_a_product_without_errors(hapdask, files, out):
+    run = hapdask("astrodrizzle", *files, "-o", out, "--no-err", "--set", "build=False")
+    assert run.code == 0
+    kinds = {path.name.removeprefix("final_drc_").removesuffix(".fits") for path in out.iterdir()}
+    assert kinds == {"sci", "wht", "ctx"}
+
+
 def test_one_file_and_all_files_of_the_steps(hapdask, files, out):
     run = hapdask(
         "astrodrizzle", *files, "-o", out, "--build", "--output", "m83", "--keep", "all",

@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hapdask.errors import InputError, ParameterError, StoreError
 from hapdask.observe.masks import (
     BLOCK_ROWS,
+    OpenMasks,
     mask_hashes,
     read_ivm_rows,
     read_mask_rows,
@@ -174,3 +176,26 @@ def test_a_failed_write_leaves_the_old_mask_and_no_debris(tmp_path, mask, monkey
         write_mask(path, ~mask, "user")
     assert os.listdir(tmp_path) == ["m.mask"]
     np.testing.assert_array_equal(read_mask_rows(ref, SHAPE, 0, 150), mask)
+
+
+@pytest.mark.parametrize(("row0", "row1"), [(0, 150), (63, 65), (71, 72), (128, 150), (9, 9)])
+def test_masks_that_are_read_together_are_those_of_one_another(tmp_path, mask, row0, row1):
+    other = np.roll(mask, 5, axis=1)
+    refs = [write_mask(tmp_path / f"{k}.mask", m, "user") for k, m in enumerate((mask, other))]
+    with ExitStack() as stack:
+        rows = OpenMasks(refs, SHAPE, stack).rows(row0, row1)
+    if rows is None:  # nothing in the blocks of these rows
+        rows = np.zeros((row1 - row0, SHAPE[1]), bool)
+    np.testing.assert_array_equal(rows, (mask | other)[row0:row1])
+
+
+def test_masks_that_are_read_together_are_checked_too(tmp_path, mask):
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
+    mask[140, 0] = True
+    write_mask(tmp_path / "m.mask", mask, "user")
+    with ExitStack() as stack:
+        masks = OpenMasks([ref], SHAPE, stack)
+        assert masks.rows(0, 64) is None  # no block to be read
+        assert masks.rows(64, 128).any()
+        with pytest.raises(InputError, match="not the one of the record"):
+            masks.rows(64, 129)

@@ -1,5 +1,7 @@
 """AstroDrizzle's run: lazy images of every step, the same bits however they are made, products."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -8,10 +10,13 @@ from stacks import SIDE, observe_stack
 
 import hapdask as hd
 from hapdask.errors import InputError, ParameterError, PlanError
+from hapdask.recipes.astrodrizzle.final import window_tasks
 from hapdask.recipes.astrodrizzle.writing import KEPT
 
 PLANES = ("sci", "wht", "err", "ctx")
 #: The simulator tells cosmic rays and hot pixels in DQ, which the test is to find by itself.
+#: Planes of a FITS product.
+WRITTEN = ("sci", "wht", "err")
 BLIND = {"sky_bits": None, "driz_sep_bits": None, "final_bits": None}
 
 
@@ -272,10 +277,49 @@ def test_processes_of_a_cluster_make_the_same_bytes(files, rejected, tmp_path):
         lazy = hd.astrodrizzle(files, client=client, **BLIND).mosaic[list(PLANES)].compute()
         run = hd.astrodrizzle(files, client=client, where=tmp_path / "work", **BLIND).reject()
         kept = run.mosaic[list(PLANES)].compute()
+        written = run.write(tmp_path / "out").files
     here = rejected.mosaic[list(PLANES)].compute()
     for name in PLANES:
         assert lazy[name].values.tobytes() == here[name].values.tobytes(), name
         assert kept[name].values.tobytes() == here[name].values.tobytes(), name
+        if name in WRITTEN:
+            assert pixels_of(written, name).tobytes() == here[name].values.tobytes(), name
+
+
+def pixels_of(files, name):
+    """A plane of a product that was written, in the machine's own order."""
+    with fits.open(files[0]) as first:
+        if len(first) > 2:
+            return first[name.upper()].data.astype(np.float32)
+    (path,) = (path for path in files if path.name.endswith(f"_{name}.fits"))
+    return fits.getdata(path).astype(np.float32)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_product_is_the_lazy_mosaic_whatever_its_windows(
+    rejected, tmp_path, monkeypatch, threads
+):
+    """It is made without xarray and Dask, in windows that no tile of the lazy one equals."""
+    monkeypatch.setattr("hapdask.recipes.astrodrizzle.final._SMALLEST", 1000)
+    monkeypatch.setattr("hapdask.recipes.astrodrizzle.final._LARGEST", 40_000)
+    monkeypatch.setattr("hapdask.recipes.astrodrizzle.final._WIDEST", 150)
+    rejected = copy(rejected)
+    rejected.threads = threads
+    written = rejected.write(tmp_path).files
+    for name in WRITTEN:
+        lazy = rejected.mosaic[name].values
+        assert pixels_of(written, name).tobytes() == lazy.tobytes(), name
+
+
+def test_windows_are_a_partition_of_the_frame(rejected):
+    plan = rejected.plan
+    for threads in (1, 2, 7):
+        covered = np.zeros(plan.frame.shape, int)
+        for task in window_tasks(plan, threads):
+            window = task.work.frame
+            assert task.place == tuple(s.start for s in window.slices_in(plan.frame))
+            covered[window.slices_in(plan.frame)] += 1
+        assert (covered == 1).all()
 
 
 def test_an_exposure_without_a_partner_is_looked_at_alone(files, observed):
