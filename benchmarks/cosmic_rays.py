@@ -72,7 +72,7 @@ class Case:
         """Simulate the exposures, unless they are there already."""
         part = "sub" if self.mode.subarray else "full"
         name = f"{self.detector.lower()}-{part}-{'hit' if hit else 'clean'}"
-        folder = workdir / "cosmic-rays" / name
+        folder = workdir / "inputs" / "cosmic-rays" / name
         found = sorted(folder.glob("*_fl?.fits"))
         if len(found) == len(_DITHERS):
             return found
