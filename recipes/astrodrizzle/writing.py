@@ -276,7 +276,7 @@ _KEEPERS: dict[str, Callable[..., Iterator[Path]]] = {
     "single": _keep_single,
     "median": _keep_median,
     "blot": partial(_keep_chips, "blot", step_files.write_blot),
-    "crmask": partial(_keep_chips, "crmask", step_files.write_crmask),
+    "crmask": partial(_keep_chips, "crmask", partial(step_files.write_chip_mask, what="crmask")),
     "staticmask": _keep_staticmask,
-    "skymask": partial(_keep_chips, "skymask", step_files.write_sky_mask),
+    "skymask": partial(_keep_chips, "skymask", partial(step_files.write_chip_mask, what="skymask")),
 }

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tracemalloc
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -23,11 +24,10 @@ from hapdask.observe.distortion import Correction
 from hapdask.products.checksum import add_rows, add_words
 from hapdask.products.steps.writing import (
     write_blot,
-    write_crmask,
+    write_chip_mask,
     write_image,
     write_median,
     write_single,
-    write_sky_mask,
     write_static_mask,
 )
 from hapdask.sky.frame import Frame
@@ -107,7 +107,8 @@ def test_a_blot_has_the_unit_and_the_wcs_of_its_chip(tmp_path, exposure):
 def test_masks_are_one_where_good(tmp_path, exposure):
     bad = np.random.default_rng(3).random(CHIP) < 0.01
     root = exposure.name
-    for write, what in ((write_crmask, "crmask"), (write_sky_mask, "skymask")):
+    for what in ("crmask", "skymask"):
+        write = partial(write_chip_mask, what=what)
         path = write(lazy(bad), tmp_path, exposure, 1)
         assert path.name == f"{root}_sci1_{what}.fits"
         data, header = check(path)
@@ -122,12 +123,12 @@ def test_masks_are_one_where_good(tmp_path, exposure):
 
 
 def test_a_file_that_is_there_is_kept(tmp_path, exposure):
-    path = write_crmask(lazy(np.zeros(CHIP, bool)), tmp_path, exposure, 1)
+    path = write_chip_mask(lazy(np.zeros(CHIP, bool)), tmp_path, exposure, 1, what="crmask")
     before = path.read_bytes()
     with pytest.raises(StoreError, match="exists already"):
-        write_crmask(lazy(np.ones(CHIP, bool)), tmp_path, exposure, 1)
+        write_chip_mask(lazy(np.ones(CHIP, bool)), tmp_path, exposure, 1, what="crmask")
     assert path.read_bytes() == before
-    write_crmask(lazy(np.ones(CHIP, bool)), tmp_path, exposure, 1, overwrite=True)
+    write_chip_mask(lazy(np.ones(CHIP, bool)), tmp_path, exposure, 1, what="crmask", overwrite=True)
     assert path.read_bytes() != before
 
 

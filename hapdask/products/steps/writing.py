@@ -105,35 +105,23 @@ def write_blot(
     return write_image(path, blot, cards, _FLOAT, overwrite=overwrite, threads=threads)
 
 
-def write_crmask(
-    crmask: xr.DataArray,
+def write_chip_mask(
+    bad: xr.DataArray,
     folder: str | Path,
     exposure: ExposureRecord,
     extver: int,
     *,
+    what: str,
     overwrite: bool = False,
     threads: int | None = None,
 ) -> Path:
-    """Write the cosmic rays of a chip (True = cosmic ray): ``<root>_sci<n>_crmask.fits``."""
-    path = names.chip_path(folder, exposure.name, extver, "crmask")
-    return _write_mask(path, crmask, exposure, extver, _BYTE, overwrite, threads)
+    """Write a mask of a chip (True = bad): ``<root>_sci<n>_<what>.fits``.
 
-
-def write_sky_mask(
-    skymask: xr.DataArray,
-    folder: str | Path,
-    exposure: ExposureRecord,
-    extver: int,
-    *,
-    overwrite: bool = False,
-    threads: int | None = None,
-) -> Path:
-    """Write what was left out of a chip's sky (True = bad): ``<root>_sci<n>_skymask.fits``.
-
-    AstroDrizzle removes this file, and calls it ``<root>_skymatch_mask_<n>.fits`` before.
+    ``what`` is ``crmask`` for cosmic rays, ``skymask`` for what the sky was not measured on:
+    AstroDrizzle removes that one, and calls it ``<root>_skymatch_mask_<n>.fits`` before.
     """
-    path = names.chip_path(folder, exposure.name, extver, "skymask")
-    return _write_mask(path, skymask, exposure, extver, _BYTE, overwrite, threads)
+    path = names.chip_path(folder, exposure.name, extver, what)
+    return _write_mask(path, bad, exposure, extver, _BYTE, overwrite, threads)
 
 
 def write_static_mask(
