@@ -2,6 +2,10 @@
 
 A launcher of a few megabytes starts it and waits for it: what the kernel then tells is its own,
 whatever the size of the process that measures.
+
+Programs keep the bytecode of their modules, as those do that pip installed, even where the
+environment forbids it (PYTHONDONTWRITEBYTECODE): else a working copy would be compiled at every
+start, and the packages that it is compared with not.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ from hapdask.errors import HapdaskError
 _LAUNCHER = """
 import json, os, sys, time
 start = time.monotonic()
-child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ)
+environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], environment)
 _, status, used = os.wait4(child, 0)
 wall = time.monotonic() - start
 found = [os.waitstatus_to_exitcode(status), wall, used.ru_utime + used.ru_stime]

@@ -56,3 +56,7 @@ class PlanError(HapdaskError):
 
 class StoreError(HapdaskError):
     """A store cannot be read, or cannot be written safely."""
+
+
+class ClusterError(HapdaskError):
+    """A Dask cluster cannot do the work: its workers, or its scheduler, are gone."""

@@ -16,7 +16,13 @@ from hapdask.kernels.areas import Length
 from hapdask.kernels.blocks import PLANE, ChipPixels
 from hapdask.kernels.jit import inline
 from hapdask.kernels.sums import Reserve
-from hapdask.kernels.vectors import add_scaled
+from hapdask.kernels.vectors import add_scaled, prefetch
+from hapdask.kernels.windows import add_to_window, load_window, slide_window, store_window
+
+#: Bytes that come from memory together.
+_LINE = 64
+#: Widest patch of which the processor's registers hold the sums.
+_HELD = 4
 
 
 @inline
@@ -46,34 +52,105 @@ def row_values(
 def add_row(
     n: int,
     patch: Length,
-    drops: tuple[NDArray[Any], ...],
+    drops: tuple[NDArray[Any], NDArray[Any]],
+    flags: tuple[NDArray[Any], NDArray[Any]],
+    values: tuple[NDArray[Any], ...],
     origin: tuple[int, int],
-    shape: tuple[int, int, int],
-    planes: Length,
-    sums: NDArray[np.float64],
+    shape: tuple[int, ...],
+    sums: NDArray[np.floating],
 ) -> None:
-    """Add the clean drops of a row to the sums of a `Layer`, flat, of so many planes."""
-    areas, base, weight, doubt, values = drops
-    flux, plain, spread = values[0], values[1], values[2]
+    """Add the clean drops of a row to flat sums of a shape (rows, columns, planes).
+
+    Parameters
+    ----------
+    n : int
+    patch : tuple of int
+    drops : tuple of ndarray
+        Areas and base, see `areas.make_buffers`.
+    flags : tuple of ndarray
+        Weight and doubt: a pixel without weight, or with doubt, is left out.
+    values : tuple of ndarray, one for each plane
+        What is added, times its overlap; of four the last times its overlap squared.
+    origin, shape : tuple of int
+    sums : ndarray, of the dtype of the values
+    """
+    if len(patch) > _HELD:
+        _add_in_memory(n, patch, drops, flags, values, origin, shape, sums)
+    elif shape[0] >= len(patch) and shape[1] >= len(patch):
+        _add_in_registers(n, patch, drops, flags, values, origin, shape, sums)
+
+
+@inline
+def _is_taken(weight: Any, doubt: Any, x0: int, y0: int, last_x: int, last_y: int) -> bool:
+    """Whether a drop is clean and lies wholly within."""
+    clean: bool = weight != 0.0 and doubt == 0
+    return clean and x0 >= 0 and y0 >= 0 and x0 <= last_x and y0 <= last_y
+
+
+@inline
+def _values_at(values: tuple[NDArray[Any], ...], k: Any) -> tuple[Any, ...]:
+    if len(values) == 4:
+        return values[0][k], values[1][k], values[2][k], values[3][k]
+    return values[0][k], values[1][k]
+
+
+@inline
+def _add_in_registers(
+    n: int, patch: Length, drops: Any, flags: Any, values: Any, origin: Any, shape: Any, sums: Any
+) -> None:
+    """Add by a window that goes along with the drops."""
+    (areas, base), (weight, doubt) = drops, flags
     last_y, last_x = shape[0] - len(patch), shape[1] - len(patch)
-    size, count = np.uint64(len(patch)), np.uint64(len(planes))
+    count, plane = np.uint64(len(values)), np.uint64(PLANE)
+    width = np.uint64(shape[1]) * count
+    # Where the drops of the next detector rows will lie, whichever way these run.
+    above, below = np.uint64(len(patch) + 2) * width, np.uint64(3) * width
+    line = np.uint64(_LINE // (sums.itemsize * len(values)) - 1)
+    corner = np.uint64(0)
+    window = load_window(sums, corner, width, patch, values)
+    for k in range(np.uint64(n)):
+        x0, y0 = base[k] - origin[1], base[plane + k] - origin[0]
+        if not _is_taken(weight[k], doubt[k], x0, y0, last_x, last_y):
+            continue
+        place = np.uint64(y0) * width + np.uint64(x0) * count
+        if k & line == 0:
+            prefetch(sums, place + above)
+            prefetch(sums, place - below)
+        if place == corner + count:
+            window = slide_window(window, sums, corner, width)
+            corner = place
+        elif place != corner:
+            store_window(window, sums, corner, width)
+            window = load_window(sums, place, width, patch, values)
+            corner = place
+        window = add_to_window(window, areas, k, plane, _values_at(values, k))
+    store_window(window, sums, corner, width)
+
+
+@inline
+def _add_in_memory(
+    n: int, patch: Length, drops: Any, flags: Any, values: Any, origin: Any, shape: Any, sums: Any
+) -> None:
+    """Add to each pixel where it lies."""
+    (areas, base), (weight, doubt) = drops, flags
+    last_y, last_x = shape[0] - len(patch), shape[1] - len(patch)
+    count, plane = np.uint64(len(values)), np.uint64(PLANE)
     width = np.uint64(shape[1]) * count
     for k in range(np.uint64(n)):
-        if weight[k] == 0.0 or doubt[k] != 0:
+        x0, y0 = base[k] - origin[1], base[plane + k] - origin[0]
+        if not _is_taken(weight[k], doubt[k], x0, y0, last_x, last_y):
             continue
-        x0, y0 = base[k] - origin[1], base[np.uint64(PLANE) + k] - origin[0]
-        if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
-            continue
-        f, w, u = flux[k], plain[k], spread[k]
         corner = np.uint64(y0) * width + np.uint64(x0) * count
+        added = _values_at(values, k)
         for r in range(len(patch)):
             for c in range(len(patch)):
                 place = corner + np.uint64(r) * width + np.uint64(c) * count
-                area = areas[(np.uint64(r) * size + np.uint64(c)) * np.uint64(PLANE) + k]
-                if len(planes) == 4:
-                    add_scaled(sums, place, area, (f, w, u, area * u))
+                area = areas[(np.uint64(r) * np.uint64(len(patch)) + np.uint64(c)) * plane + k]
+                if len(values) == 4:
+                    u = area * added[3]
+                    add_scaled(sums, place, area, (added[0], added[1], added[2], u))
                 else:
-                    add_scaled(sums, place, area, (f, w))
+                    add_scaled(sums, place, area, added)
 
 
 @inline

@@ -109,10 +109,29 @@ def _strip(dx: float, dy: float, xs: Floats, ys: Floats, bend: float, out: Float
     """Extent of a block across a side of direction (dx, dy)."""
     length = math.hypot(dx, dy)
     u, v = -dy / length, dx / length
-    across = u * xs + v * ys
+    least, most = np.inf, -np.inf
+    for b in range(3):
+        for a in range(3):
+            across = u * xs[b, a] + v * ys[b, a]
+            least, most = min(least, across), max(most, across)
     # A margin along both axes reaches this much farther across a turned side.
     margin = math.sqrt(2.0) * bend
-    out[0], out[1], out[2], out[3] = u, v, across.min() - margin, across.max() + margin
+    out[0], out[1], out[2], out[3] = u, v, least - margin, most + margin
+
+
+@inline
+def _extent(plane: Floats) -> tuple[float, float]:
+    """Least and greatest value; NaN if there is one.
+
+    Not by NumPy's methods: compiled code that uses them brings all of numba.np, and SciPy, along.
+    """
+    least, most, total = np.inf, -np.inf, 0.0
+    for b in range(3):
+        for a in range(3):
+            value = plane[b, a]
+            total += value
+            least, most = min(least, value), max(most, value)
+    return (total, total) if math.isnan(total) else (least, most)
 
 
 @kernel
@@ -131,7 +150,9 @@ def _reach(chain: Chain, ny: int, nx: int, halo: float, bounds: Floats, strips: 
                         _sample(i * BLOCK[1], columns, a),
                         _sample(j * BLOCK[0], rows, b),
                     )
-            if np.isnan(xs.sum()):
+            left, right = _extent(xs)
+            bottom, top = _extent(ys)
+            if math.isnan(left):
                 continue
             margin = _MARGIN + halo
             bend = margin
@@ -146,10 +167,10 @@ def _reach(chain: Chain, ny: int, nx: int, halo: float, bounds: Floats, strips: 
                         along = max(along, abs(plane[m, a + 1] - plane[m, a]) / (0.5 * columns))
                         across = max(across, abs(plane[a + 1, m] - plane[a, m]) / (0.5 * rows))
                 extent = max(extent, along + across)
-            bounds[j, i, 0] = math.floor(xs.min() - bend)
-            bounds[j, i, 1] = math.ceil(xs.max() + bend) + 1
-            bounds[j, i, 2] = math.floor(ys.min() - bend)
-            bounds[j, i, 3] = math.ceil(ys.max() + bend) + 1
+            bounds[j, i, 0] = math.floor(left - bend)
+            bounds[j, i, 1] = math.ceil(right + bend) + 1
+            bounds[j, i, 2] = math.floor(bottom - bend)
+            bounds[j, i, 3] = math.ceil(top + bend) + 1
             for side in range(2):
                 dx = xs[1, 2] - xs[1, 0] if side else xs[2, 1] - xs[0, 1]
                 dy = ys[1, 2] - ys[1, 0] if side else ys[2, 1] - ys[0, 1]

@@ -20,6 +20,7 @@ from hapdask.kernels.areas import Length
 from hapdask.kernels.blocks import BLOCK, ROW
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import PixelMap, map_row
+from hapdask.kernels.vectors import prefetch, sum_patch
 
 _ROW = np.uint64(ROW)
 NEAREST, LINEAR, POLY3, POLY5, SINC = range(5)
@@ -116,19 +117,17 @@ def _interpolate(
     n: int, taps: Length, wx: Any, wy: Any, base: Any, image: NDArray[np.float32], out: Any
 ) -> None:
     last_y, last_x = image.shape[0] - len(taps), image.shape[1] - len(taps)
+    flat, width = image.reshape(-1), np.uint64(image.shape[1])
     for k in range(np.uint64(n)):
         x0, y0 = base[k], base[_ROW + k]
         if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
             out[k] = np.float32(np.nan)
             continue
-        total = np.float32(0.0)
-        for r in range(len(taps)):
-            line = np.float32(0.0)
-            for c in range(len(taps)):
-                value = image[np.uint64(y0) + np.uint64(r), np.uint64(x0) + np.uint64(c)]
-                line += wx[np.uint64(c) * _ROW + k] * value
-            total += wy[np.uint64(r) * _ROW + k] * line
-        out[k] = total
+        place = np.uint64(y0) * width + np.uint64(x0)
+        if k & np.uint64(15) == 0:
+            prefetch(flat, place + np.uint64(len(taps)) * width)
+            prefetch(flat, place - width)
+        out[k] = sum_patch(taps, (wx, wy), k, flat, place, width)
 
 
 @kernel

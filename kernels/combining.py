@@ -131,6 +131,63 @@ def combine(
                     low[k] = buffer[np.uint64(0), k] if good[k] > 0 else result[k]
 
 
+@kernel
+def keep_quiet(
+    stack: Stack,
+    order: NDArray[np.int64],
+    variances: NDArray[np.float64],
+    numbers: NDArray[np.float32],
+    ratio: float,
+    noises: tuple[NDArray[np.float64], NDArray[np.float64]],
+    weight: NDArray[np.float32],
+    background: NDArray[np.float32],
+    reference: NDArray[np.float32],
+) -> None:
+    """Leave the noisy images out of every pixel that two quiet ones cover.
+
+    Two are enough to find what is in one alone.  A rule of the pixel's own images: nothing else
+    decides.
+
+    Parameters
+    ----------
+    stack : ndarray of float32, shape (n, ny, nx)
+        NaN where an image is bad; becomes NaN where it is too noisy.
+    order : ndarray of int64, shape (n,)
+        Images, the quietest first.
+    variances : ndarray of float64, shape (n,)
+    numbers : ndarray of float32, shape (n,)
+        What each is called.
+    ratio : float
+        Of an image's variance to that of the second quietest, beyond which it is too noisy.
+    noises : tuple of ndarray of float64, shape (n,)
+        Weight of a pixel of each image, and its background: see `choose_minimum`.
+    weight, background : ndarray of float32, shape (ny, nx) or (0, 0)
+        Receive those of as many images as are left, each like the second quietest.
+    reference : ndarray of float32, shape (ny, nx)
+        Receives the number of the second quietest image, or the only one; NaN where none is.
+    """
+    n, ny, nx = stack.shape
+    count, told = np.empty(nx, np.int32), np.empty(nx, np.int32)
+    limit = np.empty(nx)
+    for y in range(ny):
+        count[:], told[:], limit[:] = 0, 0, np.inf
+        for r in range(n):
+            i = order[r]
+            values = stack[i, y]
+            for x in range(np.uint64(nx)):
+                values[x] = np.float32(np.nan) if variances[i] > limit[x] else values[x]
+                count[x] += 0 if np.isnan(values[x]) else 1
+                first = (count[x] <= 2) & (not np.isnan(values[x]))
+                told[x] = i if first else told[x]
+                limit[x] = ratio * variances[i] if first & (count[x] == 2) else limit[x]
+        for x in range(np.uint64(nx)):
+            reference[y, x] = numbers[told[x]] if count[x] > 0 else np.float32(np.nan)
+        if weight.size:
+            for x in range(np.uint64(nx)):
+                weight[y, x] = count[x] * noises[0][told[x]]
+                background[y, x] = count[x] * noises[1][told[x]]
+
+
 @inline
 def _pick(
     width: int,

@@ -97,24 +97,22 @@ def spread_words(
     rows: NDArray[np.int32],
     place: NDArray[np.int32],
     words: NDArray[np.uint32],
-    planes: NDArray[np.uint32],
+    plane: NDArray[np.uint32],
 ) -> None:
-    """Fill planes with the words of each pixel's row.
+    """Fill a plane with the word of each pixel's row.
 
     Parameters
     ----------
     rows : ndarray of int32, shape (ny, nx)
     place : ndarray of int32, shape (rows,)
-        Where the words of a row stand.
-    words : ndarray of uint32, shape (planes, n)
-    planes : ndarray of uint32, shape (planes, ny, nx)
+        Where the word of a row stands.
+    words : ndarray of uint32, shape (n,)
+    plane : ndarray of uint32, shape (ny, nx)
         Receives them.
     """
-    n, ny, nx = planes.shape
-    for p in range(n):
-        for j in range(ny):
-            for i in range(nx):
-                planes[p, j, i] = words[p, place[rows[j, i]]]
+    for j in range(plane.shape[0]):
+        for i in range(plane.shape[1]):
+            plane[j, i] = words[place[rows[j, i]]]
 
 
 @kernel

@@ -4,7 +4,7 @@ Strategy: only flux and weight are summed, interleaved, and no record is kept of
 sum has a handful of terms, so float32 loses nothing that the noise would not hide.  `fold` turns
 the sums of one exposure into a plane of the stack and leaves them at zero for the next.
 
-Not here: sums of many exposures, variances, doubtful pixels (`adding`, `sums`).
+Not here: sums of many exposures, variances, doubtful pixels (`square`, `sums`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.kernels.adding import add_row
 from hapdask.kernels.areas import Length, drop_areas, drop_edges, drop_integrals, make_buffers
 from hapdask.kernels.blocks import BLOCK, PLANE, ROW, ChipPixels
 from hapdask.kernels.drizzle import ChipGeometry
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import PixelMap, map_row
 from hapdask.kernels.separable import Shape, axis_taps
-from hapdask.kernels.vectors import add_scaled
+from hapdask.kernels.vectors import add_scaled, prefetch
 
 Sums = NDArray[np.float32]
 _PLANE = np.uint64(PLANE)
@@ -101,6 +102,9 @@ def _drizzle_separable(
                     continue
                 f, w = flux[k], weight[k]
                 corner = np.uint64(y0) * width + np.uint64(2 * x0)
+                if k & np.uint64(7) == 0:
+                    prefetch(flat, corner + np.uint64(len(taps)) * width)
+                    prefetch(flat, corner - width)
                 for r in range(len(taps)):
                     across = wy[np.uint64(r) * _PLANE + k]
                     for c in range(len(taps)):
@@ -125,8 +129,7 @@ def _drizzle_square(
     edges, integrals, areas, base = buffers
     corners = np.empty((6, ROW + 1))
     flux, flat = np.empty(ROW, np.float32), sums.reshape(-1)
-    last_y, last_x = sums.shape[0] - len(patch), sums.shape[1] - len(patch)
-    width = np.uint64(2 * sums.shape[1])
+    no_doubt = np.zeros(ROW, np.uint16)
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
@@ -143,20 +146,9 @@ def _drizzle_square(
             drop_areas(n, columns, integrals, areas)
             line = row - pixels.first_row
             _fluxes(pixels, line, column, n, flux)
-            weight = pixels.weight[line, column : column + n]
-            for k in range(np.uint64(n)):
-                x0, y0 = base[k] - origin[1], base[_PLANE + k] - origin[0]
-                inside = x0 >= 0 and y0 >= 0 and x0 <= last_x and y0 <= last_y
-                if weight[k] == 0.0 or not inside:
-                    continue
-                f, w = flux[k], weight[k]
-                corner = np.uint64(y0) * width + np.uint64(2 * x0)
-                for r in range(len(patch)):
-                    for c in range(len(patch)):
-                        plane = np.uint64(r) * np.uint64(len(patch)) + np.uint64(c)
-                        area = np.float32(areas[plane * _PLANE + k])
-                        place = corner + np.uint64(r) * width + np.uint64(2 * c)
-                        add_scaled(flat, place, area, (f, w))
+            flags = (pixels.weight[line, column : column + n], no_doubt)
+            values = (flux, flags[0])
+            add_row(n, patch, (areas, base), flags, values, origin, sums.shape, flat)
 
 
 class Judgement(NamedTuple):

@@ -57,11 +57,13 @@ def drizzle_blocks(
             weight = pixels.weight[line, column : column + n]
             doubt = pixels.doubt[line, column : column + n]
             n_doubtful = row_values(pixels, line, column, n, values)
-            drops = (areas, base, weight, doubt, values)
+            drops, flags = (areas, base), (weight, doubt)
+            flux, plain, spread = values[0], values[1], values[2]
             if clean.shape[2] == 4:
-                add_row(n, patch, drops, origin, clean.shape, (0, 1, 2, 3), flat)
+                noisy = (flux, plain, spread, spread)
+                add_row(n, patch, drops, flags, noisy, origin, clean.shape, flat)
             else:
-                add_row(n, patch, drops, origin, clean.shape, (0, 1), flat)
+                add_row(n, patch, drops, flags, (flux, plain), origin, clean.shape, flat)
             if n_doubtful:
                 values[3] = values[2]  # a square drop's overlaps sum to 1
-                add_doubtful_row(n, patch, drops, origin, clean, reserve)
+                add_doubtful_row(n, patch, (*drops, *flags, values), origin, clean, reserve)

@@ -78,7 +78,7 @@ class Recall:
     def _skies(self, resolved: Resolved) -> Objects:
         p = resolved.parameters
         system = "flux" if p.flux_scaling else "counts"
-        return Objects(f"{self.root}/sky-{p.sky}-{p.good_bits}-{system}")
+        return Objects(f"{self.root}/levels-{p.sky}-{p.good_bits}-{system}")
 
 
 def _files(exposure: ExposureRecord) -> tuple[object, ...]:

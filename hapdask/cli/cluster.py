@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _PATIENCE = "10s"
+#: How long none of the processes of ours may be there: those that end are started anew at once.
+_NO_WORKERS = "60s"
 
 
 @contextmanager
@@ -34,6 +36,8 @@ def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client |
     ------
     HapdaskError
         If there is no scheduler at the address.
+    ClusterError
+        If the workers, or the scheduler, are gone for good.
     """
     if workers is None and scheduler is None:
         yield None
@@ -42,7 +46,10 @@ def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client |
         raise typer.BadParameter("choose --workers or --scheduler")
     if workers is not None and workers < 1:
         raise typer.BadParameter(f"{workers} workers cannot work", param_hint="--workers")
+    import dask
     from distributed import Client, LocalCluster
+
+    from hapdask.drizzling.cluster import TIMEOUT, cluster_errors
 
     if scheduler is not None:
         try:
@@ -50,10 +57,11 @@ def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client |
             Client(scheduler, timeout=_PATIENCE, set_as_default=False).close()
         except (OSError, ValueError) as error:
             raise HapdaskError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-        with Client(scheduler, timeout=_PATIENCE) as client:
+        with Client(scheduler, timeout=_PATIENCE) as client, cluster_errors():
             yield client
         return
-    with _no_interrupts():
+    patience = dask.config.get(TIMEOUT, None) or _NO_WORKERS
+    with _no_interrupts(), dask.config.set({TIMEOUT: patience}):
         cluster = LocalCluster(
             n_workers=workers,
             processes=True,
@@ -62,7 +70,7 @@ def workers_for(workers: int | None, scheduler: str | None) -> Iterator[Client |
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
         )
-    with cluster, Client(cluster) as client:
+    with cluster, Client(cluster) as client, cluster_errors():
         client.run(keep_freed_memory)
         yield client
 

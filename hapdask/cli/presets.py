@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +42,9 @@ def presets(
         typer.Option("--for", metavar="astrodrizzle|mosaic", help="The command that takes them."),
     ] = "astrodrizzle",
     preset: Annotated[str, typer.Option(metavar="P", help="The preset.")] = "default",
+    binned: Annotated[
+        bool, typer.Option("--binned", metavar="", help="For pixels binned on the chip.")
+    ] = False,
     parameters: options.ParameterFile = None,
     settings: options.Set = None,
     only_set: Annotated[
@@ -55,42 +59,62 @@ def presets(
 
     With a .cfg file of AstroDrizzle as --parameters, and --toml, this translates it.
     """
-    from hapdask.cli.parameter_view import documents_of, lines_of, show_lines, show_toml
+    _check_words(command, binned=binned, toml=toml, as_json=as_json)
+    if detector is None:
+        if toml or only_set or binned or settings or parameters or preset != "default":
+            raise typer.BadParameter("say which: such as WFC3/UVIS", param_hint="DETECTOR")
+        _list(command, as_json=as_json)
+        return
+    instrument, name = read_detector(detector)
+    asked = {
+        "for": command,
+        "preset": preset,
+        "instrument": instrument,
+        "detector": name,
+        "exposures": count,
+        "binned": binned,
+    }
+    file = None if parameters is None else str(parameters)
+    resolved = _resolve(asked, file, tuple(settings or ()))
+    form = "json" if as_json else "toml" if toml else "table"
+    _show(resolved, asked, file, form, only_set=only_set)
 
+
+def _check_words(command: str, *, binned: bool, toml: bool, as_json: bool) -> None:
+    """Refuse words that contradict each other."""
     if command not in _COMMANDS:
         raise typer.BadParameter(
             f"{command!r} is neither {' nor '.join(_COMMANDS)}", param_hint="--for"
         )
     if toml and as_json:
         raise typer.BadParameter("choose --toml or --json")
-    if detector is None:
-        if toml or only_set or settings or parameters or preset != "default":
-            raise typer.BadParameter("say which: such as WFC3/UVIS", param_hint="DETECTOR")
-        _list(command, as_json=as_json)
-        return
-    instrument, name = read_detector(detector)
-    file = None if parameters is None else str(parameters)
-    resolved = _resolve(command, instrument, name, count, preset, file, tuple(settings or ()))
+    if binned and command == "mosaic":
+        raise typer.BadParameter("no parameter of mosaic depends on it", param_hint="--binned")
+
+
+def _show(
+    resolved: Resolved | ResolvedAstroDrizzle,
+    asked: Mapping[str, Any],
+    file: str | None,
+    form: str,
+    *,
+    only_set: bool,
+) -> None:
+    """Show parameters as a table, as TOML or as JSON."""
+    from hapdask.cli.parameter_view import documents_of, lines_of, show_lines, show_toml
+
     lines = [line for line in lines_of(resolved) if line.is_set or not only_set]
+    ignored = getattr(resolved, "ignored", {})
+    if form == "json":
+        show_json({**asked, "parameters": documents_of(lines), "ignored": ignored})
+        return
     title = (
-        f"hapdask {command}: {instrument}/{name}, {plural(count, 'exposure')}, preset {preset}"
+        f"hapdask {asked['for']}: {asked['instrument']}/{asked['detector']}, "
+        f"{plural(asked['exposures'], 'exposure')}, preset {asked['preset']}"
+        + (", binned" if asked["binned"] else "")
         + (f", {file}" if file else "")
     )
-    ignored = getattr(resolved, "ignored", {})
-    if as_json:
-        show_json(
-            {
-                "for": command,
-                "preset": preset,
-                "instrument": instrument,
-                "detector": name,
-                "exposures": count,
-                "parameters": documents_of(lines),
-                "ignored": ignored,
-            }
-        )
-        return
-    if toml:
+    if form == "toml":
         show_toml(lines, title)
     else:
         typer.echo(f"{title}\n")
@@ -127,30 +151,22 @@ def read_detector(text: str) -> tuple[str, str]:
 
 
 def _resolve(
-    command: str,
-    instrument: str,
-    detector: str,
-    count: int,
-    preset: str,
-    file: str | None,
-    settings: tuple[str, ...],
+    asked: Mapping[str, Any], file: str | None, settings: tuple[str, ...]
 ) -> Resolved | ResolvedAstroDrizzle:
     from hapdask import config
 
-    if command == "mosaic":
+    place = asked["instrument"], asked["detector"], asked["exposures"]
+    if asked["for"] == "mosaic":
         return config.load_parameters(
-            instrument,
-            detector,
-            count,
-            preset=preset,
+            *place,
+            preset=asked["preset"],
             file=file,
             overrides=dict(config.parse_setting(text) for text in settings),
         )
     return config.load_astrodrizzle(
-        instrument,
-        detector,
-        count,
-        preset=preset,
+        *place,
+        preset=asked["preset"],
+        binned=asked["binned"],
         file=file,
         overrides=dict(config.parse_astrodrizzle_setting(text) for text in settings),
     )

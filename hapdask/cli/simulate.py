@@ -38,7 +38,7 @@ def simulate(
     """Simulate calibrated exposures, and what is true about them.
 
     Two visits at different rolls, by default with WFC3/UVIS, ACS/WFC and WFC3/IR. These, ACS/HRC
-    and WFPC2 have their real distortion; ACS/SBC, STIS/CCD and NICMOS/NIC2 an invented one.
+    and WFPC2 have their real distortion; ACS/SBC, STIS and NICMOS an invented one.
     """
     from hapdask.cli.progress import ProgressView
     from hapdask.recipes.reporting import Step

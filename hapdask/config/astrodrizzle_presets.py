@@ -28,7 +28,7 @@ from hapdask.errors import ParameterError
 #: Ours; AstroDrizzle's own defaults; its parameters for the filter products of a visit.
 ASTRODRIZZLE_PRESETS = ("default", "compat", "compat-svm")
 
-_FAMILY = PresetFamily(NAMES, ASTRODRIZZLE_PRESETS, "astrodrizzle")
+_FAMILY = PresetFamily(NAMES, ASTRODRIZZLE_PRESETS, "astrodrizzle", knows_binned=True)
 _CUSTOM = {
     "driz_sep_wcs": tuple(f"driz_sep_{name}" for name in CustomFrame._fields),
     "final_wcs": tuple(f"final_{name}" for name in CustomFrame._fields),
@@ -64,6 +64,7 @@ def load_astrodrizzle(
     n_exposures: int,
     *,
     preset: str = "default",
+    binned: bool = False,
     file: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> ResolvedAstroDrizzle:
@@ -77,6 +78,8 @@ def load_astrodrizzle(
         Number of exposures of the run, at least 1.
     preset : {"default", "compat", "compat-svm"}
         Packaged table to start from.
+    binned : bool
+        Whether pixels were binned on the chip.
     file : path, optional
         A TOML file of the same form as the presets, or a .cfg file of AstroDrizzle, which stands
         over the preset.
@@ -105,6 +108,7 @@ def load_astrodrizzle(
         detector,
         n_exposures,
         preset=preset,
+        binned=binned,
         file=None if len(over) > 1 else file,
         over=[(label, _without(table)) for label, table in over],
     )

@@ -11,7 +11,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,8 @@ from hapdask.errors import ParameterError
 
 #: A table of other things than parameters: PHOTFLAM by layer (see `presets.load_photflams`).
 PHOTFLAM = "photflam"
+#: A table for data of any detector whose pixels were binned on the chip.
+BINNED = "binned"
 #: Origin of what no layer sets, and of what the caller set.
 BUILT_IN, GIVEN = "built in", "given"
 
@@ -42,11 +44,14 @@ class PresetFamily:
         The packaged tables; the first has one for every detector.
     folder : str, optional
         Where they are, below ``hapdask/config/tables``.
+    knows_binned : bool
+        Whether tables for binned data mean something.
     """
 
     names: tuple[str, ...]
     presets: tuple[str, ...]
     folder: str = ""
+    knows_binned: bool = False
 
     def values(
         self,
@@ -55,6 +60,7 @@ class PresetFamily:
         n_exposures: int,
         *,
         preset: str,
+        binned: bool = False,
         file: str | Path | None = None,
         over: Sequence[Layer] = (),
     ) -> tuple[dict[str, object], dict[str, str]]:
@@ -68,6 +74,8 @@ class PresetFamily:
             At least 1.
         preset : str
             One of the packaged tables.
+        binned : bool
+            Whether the pixels were binned on the chip.
         file : path, optional
             A TOML file of the same form.
         over : sequence of (str, mapping), optional
@@ -99,7 +107,9 @@ class PresetFamily:
             # every table is checked, so that a misspelt name shows whatever the data are
             self.check_names(row.values, row.label)
             _check_detector(row.detector or place, known, row.label)
-        layers = [(row.label, row.values) for row in rows if row.applies(place, n_exposures)]
+            if row.binned and not self.knows_binned:
+                raise ParameterError(f"{row.label}: no parameter here depends on binning")
+        layers = [r.layer for r in rows if r.applies(place, n_exposures, binned=binned)]
         values: dict[str, object] = {}
         origin = dict.fromkeys(self.names, BUILT_IN)
         for label, table in (*layers, *over):
@@ -152,9 +162,15 @@ class _Row:
     detector: str | None
     at_least: int
     values: dict[str, object]
+    binned: bool = False
 
-    def applies(self, detector: str, n_exposures: int) -> bool:
-        return self.detector in (None, detector) and self.at_least <= n_exposures
+    @property
+    def layer(self) -> Layer:
+        return self.label, self.values
+
+    def applies(self, detector: str, n_exposures: int, *, binned: bool) -> bool:
+        here = self.detector in (None, detector) and binned >= self.binned
+        return here and self.at_least <= n_exposures
 
 
 @lru_cache(maxsize=16)
@@ -171,6 +187,7 @@ def _read(label: str, content: str) -> list[_Row]:
     except tomllib.TOMLDecodeError as error:
         raise ParameterError(f"{label} is not valid TOML: {error}") from error
     whole.pop(PHOTFLAM, None)
+    binned = whole.pop(BINNED) if isinstance(whole.get(BINNED), dict) else {}
     rows = [_Row(label, None, 0, _plain(whole))]
     for instrument, detectors in _tables(whole):
         if _plain(detectors):
@@ -181,17 +198,23 @@ def _read(label: str, content: str) -> list[_Row]:
         for name, table in _tables(detectors):
             detector = f"{instrument}.{name}"
             rows.append(_Row(f"{label} [{detector}]", detector.upper(), 0, _plain(table)))
-            counted = [_counted_row(label, detector, *item) for item in _tables(table)]
-            rows += sorted(counted, key=lambda row: row.at_least)
+            rows += _counted_rows(rows[-1], table)
+    if binned:
+        rows.append(_Row(f"{label} [{BINNED}]", None, 0, _plain(binned), binned=True))
+        rows += _counted_rows(rows[-1], binned)
     return rows
 
 
-def _counted_row(label: str, detector: str, name: str, values: dict[str, object]) -> _Row:
-    where = f"{label} [{detector}.{name}]"
-    match = _COUNT.fullmatch(name)
-    if match is None:
-        raise ParameterError(f"{where}: expected n1, n2, ... (from so many exposures on)")
-    return _Row(where, detector.upper(), int(match[1]), values)
+def _counted_rows(whole: _Row, table: Mapping[str, object]) -> list[_Row]:
+    """Give the tables for numbers of exposures that stand below one, weakest first."""
+    rows = []
+    for name, values in _tables(table):
+        label = f"{whole.label[:-1]}.{name}]"
+        match = _COUNT.fullmatch(name)
+        if match is None:
+            raise ParameterError(f"{label}: expected n1, n2, ... (from so many exposures on)")
+        rows.append(replace(whole, label=label, at_least=int(match[1]), values=values))
+    return sorted(rows, key=lambda row: row.at_least)
 
 
 def _plain(table: Mapping[str, object]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.drizzling.unlike import COMBINED
 from hapdask.drizzling.weighting import background_variance, dark_variance, to_electrons
 from hapdask.kernels import rejection
 from hapdask.kernels.rejection import ERROR, LIGHT, UPSTREAM, Levels
@@ -18,11 +19,6 @@ from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 
 Flags = NDArray[np.uint8]
-
-#: Variance of a combined pixel in units of one exposure's.  A pixel that is hit is the highest of
-#: its stack, so it meets the middle of the others: 0.45 for three, times 0.45 for being drizzled.
-#: It falls to 0.1 for eight exposures, and the root of 1 + this by 5 %: one figure does.
-_COMBINED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ def chip_levels(
         read_noise, sky = chip.read_noise**2, (chip.sky + chip.removed) * electrons
         return Levels(UPSTREAM, *scales, read_noise, sky, chip.gain)
     own = rate_variance(exposure)
-    factor = 1.0 + (_COMBINED * typical / own if own > 0.0 else _COMBINED)
+    factor = 1.0 + (COMBINED * typical / own if own > 0.0 else COMBINED)
     floor = dark_variance(exposure, chip)
     if has_err and exposure.unit.endswith("/ s"):
         floor = max(chip.dark, 0.0)  # a ramp's fit is less noisy than a read

@@ -8,7 +8,7 @@ same masks.  Nothing between the exposures and their masks is stored.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from hapdask.drizzling.cosmic_ray_test import CosmicRayTest as CosmicRayTest
 from hapdask.drizzling.cosmic_ray_test import chip_levels, grown, typical_variance
 from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.inputs import ReachingChip, block_rows
-from hapdask.drizzling.median import Combination, StackMember, combine_exposures
+from hapdask.drizzling.median import Combination, Combined, StackMember, combine_exposures
+from hapdask.drizzling.unlike import Compared, shortest_time, with_noise_of_median
 from hapdask.drizzling.weighting import electron_gain
 from hapdask.kernels import blotting, rejection
 from hapdask.kernels.blocks import BLOCK
@@ -47,6 +48,8 @@ class Stack:
         Exposures of the whole stack, of which this may be a part.
     typical : float or None, (electrons / s)**2
         `typical_variance` of the whole stack; found from the exposures where it is not given.
+    shortest : float or None, s
+        `shortest_time` of the whole stack; the same.
     """
 
     exposures: tuple[ExposureRecord, ...]
@@ -56,10 +59,13 @@ class Stack:
     test: CosmicRayTest
     images: int
     typical: float | None = None
+    shortest: float | None = None
 
     def __post_init__(self) -> None:
         if self.typical is None:
             object.__setattr__(self, "typical", typical_variance(self.exposures))
+        if self.shortest is None:
+            object.__setattr__(self, "shortest", shortest_time(self.members, self.combination))
 
     @property
     def combines(self) -> bool:
@@ -85,6 +91,10 @@ class Stack:
 
     def median(self, frame: Frame) -> Image:
         """Median on a frame, electrons / s; a pixel's bits do not depend on the frame."""
+        return self.combined(frame).sci
+
+    def combined(self, frame: Frame) -> Combined:
+        """Median on a frame, and where exposures are unlike, whose noise it has."""
         return combine_exposures(
             self.exposures,
             self.members,
@@ -92,6 +102,7 @@ class Stack:
             self.parameters,
             self.combination,
             images=self.images,
+            shortest=self.shortest or 0.0,
         )
 
 
@@ -124,12 +135,12 @@ def find_cosmic_rays(stack: Stack, tile: Frame) -> list[ChipHits]:
     if not found:
         return []
     padded = near.pad(stack.reach_of_blot)
-    median = stack.median(padded)
+    median = stack.combined(padded)
     return [_test_chip(chip, stack, tile, padded, median) for chip in found]
 
 
 def _test_chip(
-    found: ReachingChip, stack: Stack, tile: Frame, padded: Frame, median: Image
+    found: ReachingChip, stack: Stack, tile: Frame, padded: Frame, median: Combined
 ) -> ChipHits:
     """Compare the blocks of one chip with the median, and tell the tile's own bad pixels."""
     exposure, chip, test = found.exposure, found.chip, stack.test
@@ -138,12 +149,18 @@ def _test_chip(
     col1 = min((int(found.blocks[:, 1].max()) + 1) * BLOCK[1], chip.shape[1])
     with open_chip(exposure, chip) as reader:
         rows = reader.read(row0, row1, (col0, col1), flags=False)
-    blot, own = blot_blocks(found, test, tile, padded, median, (row0, col0), rows.sci.shape)
+    at = (row0, col0), rows.sci.shape
+    blot, own = blot_blocks(found, test, tile, padded, median.sci, *at)
     gain = electron_gain(exposure, chip, tile)
     has_err = rows.err is not None
     levels = chip_levels(exposure, chip, gain, test, stack.typical or 0.0, has_err=has_err)
     bad = np.empty_like(own)
     err = rows.sci if rows.err is None else rows.err
+    if stack.shortest:
+        nearest = replace(test, interp="nearest")
+        reference, _ = blot_blocks(found, nearest, tile, padded, median.reference, *at)
+        compared = Compared(exposure.exptime, blot, reference, stack.members)
+        err, levels = with_noise_of_median(rows.sci, rows.err, levels, compared)
     rejection.find(rows.sci, err, blot, levels, test.limits, bad)
     # NumPy finds true values many times faster than numbers that are not zero.
     hit = (grown(bad, chip, test) & own).view(np.bool_)

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hapdask.errors import StoreError
+
+#: Bytes of a spool that are held in memory.
+_HELD = 64_000_000
+_PLACE = np.dtype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -17,29 +28,51 @@ class ChipHits:
     pixels: NDArray[np.int64]
 
 
-class HitBits:
-    """Cosmic rays of one chip as one bit per pixel: a megabyte for the largest chips.
+class HitSpool:
+    """The cosmic rays of many chips, as they come; on disk once they are many.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of the chip, (ny, nx).
+    folder : path
+        For the file, which has no name and goes with the spool.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._shape = shape
-        self._bits = np.zeros(0, np.uint8)
+    def __init__(self, folder: str | Path) -> None:
+        self._file = SpooledTemporaryFile(_HELD, dir=str(folder))  # noqa: SIM115 (see __exit__)
+        self._folder, self._lock = folder, Lock()
+        self._places: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
 
-    def add(self, pixels: NDArray[np.int64]) -> None:
-        """Set pixels, given by flat indices."""
-        if not self._bits.size:
-            self._bits = np.zeros(-(-self._shape[0] * self._shape[1] // 8), np.uint8)
-        values = np.left_shift(np.uint8(1), (pixels & 7).astype(np.uint8))
-        np.bitwise_or.at(self._bits, pixels >> 3, values)
+    def __enter__(self) -> HitSpool:
+        return self
 
-    def mask(self) -> NDArray[np.uint8]:
-        """Unpack: uint8 of the chip's shape, 1 = bad."""
-        size = self._shape[0] * self._shape[1]
-        if not self._bits.size:
-            return np.zeros(self._shape, np.uint8)
-        return np.unpackbits(self._bits, count=size, bitorder="little").reshape(self._shape)
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, hits: ChipHits) -> None:
+        """Keep some cosmic rays of a chip.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full.
+        """
+        content = hits.pixels.astype(_PLACE).tobytes()
+        try:
+            with self._lock:
+                start = self._file.seek(0, os.SEEK_END)
+                self._file.write(content)
+        except OSError as error:
+            raise StoreError(
+                f"{self._folder}: cannot keep cosmic rays: {error.strerror}; give another folder"
+            ) from error
+        self._places[hits.name, hits.extver].append((start, len(content)))
+
+    def mask(self, name: str, extver: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Give all of a chip: uint8 of its shape (ny, nx), 1 = bad."""
+        mask = np.zeros(shape, np.uint8)
+        for start, size in self._places.get((name, extver), ()):
+            with self._lock:
+                self._file.seek(start)
+                content = self._file.read(size)
+            mask.reshape(-1)[np.frombuffer(content, _PLACE)] = 1
+        return mask

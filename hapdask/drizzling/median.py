@@ -6,6 +6,7 @@ each; what minmed must know of their noise is summed on the way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.separate import add_chips, find_chips, make_sums, spans_of
+from hapdask.drizzling.unlike import keep_quiet, without_saturated
 from hapdask.errors import ParameterError
 from hapdask.kernels import combining
 from hapdask.kernels.singles import Judgement, fold
@@ -21,6 +23,8 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
 Image = NDArray[np.float32]
+
+_NONE: Image = np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,9 @@ class Combination:
     grow : int, pixels
     wt_scl : float
         Factor of the weights; only minmed's noise knows it.
+    quiet : float
+        Where two exposures cover a pixel, one with more than so many times their variance stays
+        out of it: its noise would be the median's.  Infinite: none does, as upstream.
     """
 
     type: str = "minmed"
@@ -58,6 +65,7 @@ class Combination:
     nsigma: tuple[float, float] = (4.0, 3.0)
     grow: int = 1
     wt_scl: float = 1.0
+    quiet: float = math.inf
 
     @property
     def minmed(self) -> bool:
@@ -126,12 +134,34 @@ class StackMember:
     area : float
         Detector pixels per pixel of the frame.  So many give a pixel of the frame their weight, and
         their noise; its light is counted once.
+    variance : float, (electrons / s)**2
+        Of the background of a detector pixel.
+    exptime : float, s
     """
 
     mean_weight: float
     sky: float
     read_noise: float
     area: float = 1.0
+    variance: float = 0.0
+    exptime: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A stack combined.
+
+    Attributes
+    ----------
+    sci : ndarray of float32, shape of the frame, electrons / s
+        0 where no image is good.
+    reference : ndarray of float32, shape of the frame or (0, 0)
+        Element of ``exposures`` whose noise is that of the pixel; NaN where no image is good.
+        Empty where the exposures are alike.
+    """
+
+    sci: Image
+    reference: Image
 
 
 def combine_exposures(
@@ -142,8 +172,9 @@ def combine_exposures(
     how: Combination,
     *,
     images: int,
-) -> Image:
-    """Combine exposures on a frame.
+    shortest: float = 0.0,
+) -> Combined:
+    """Combine exposures on a frame; with unlike ones, the quiet ones.
 
     Parameters
     ----------
@@ -158,11 +189,13 @@ def combine_exposures(
     how : Combination
     images : int
         Exposures of the whole stack, also those that do not reach the frame.
+    shortest : float, s
+        Exposure time of the shortest of the whole stack where they are unlike; 0 where they are
+        alike.  What saturates in a longer one is only the least that it may be, and stays out.
 
     Returns
     -------
-    ndarray of float32, shape of the frame, electrons / s
-        0 where no image is good.
+    Combined
 
     Raises
     ------
@@ -174,25 +207,32 @@ def combine_exposures(
     how.check(images)
     padded = frame.pad(how.halo)
     found, kept = [], []
-    for exposure, member in zip(exposures, members, strict=True):
+    for k, exposure in enumerate(exposures):
         if chips := find_chips(exposure, padded, parameters):
             found.append(chips)
-            kept.append(member)
+            kept.append(k)
     if not found:
-        return np.zeros(frame.shape, np.float32)
+        none = np.full(frame.shape if shortest else (0, 0), np.nan, np.float32)
+        return Combined(np.zeros(frame.shape, np.float32), none)
     border = max(chip.patch for chips in found for chip in chips)
     sums = make_sums(padded, border)
     noise = padded.shape if how.minmed else (0, 0)
     weight, background = np.zeros(noise, np.float32), np.zeros(noise, np.float32)
     latest = np.zeros(padded.shape if how.takes_last else (0, 0), np.float32)
     stack = np.empty((len(found), *padded.shape), np.float32)
-    for plane, chips, member in zip(stack, found, kept, strict=True):
-        add_chips(chips, padded, parameters, border, sums)
+    for plane, chips, k in zip(stack, found, kept, strict=True):
+        strict, rule = without_saturated(exposures[k], parameters, how, shortest)
+        add_chips(chips, padded, strict, border, sums)
         spans = spans_of(chips, padded, border)
-        fold(sums, border, spans, how.judge(member), plane, weight, background, latest)
+        fold(sums, border, spans, rule.judge(members[k]), plane, weight, background, latest)
     del sums
+    reference = _NONE
+    if shortest:
+        own = [members[k] for k in kept]
+        reference = keep_quiet(stack, own, kept, how, weight, background)
+        reference = np.ascontiguousarray(reference[frame.slices_in(padded)])
     out = _combine(stack, latest, weight, background, how, images)
-    return np.ascontiguousarray(out[frame.slices_in(padded)])
+    return Combined(np.ascontiguousarray(out[frame.slices_in(padded)]), reference)
 
 
 def _combine(

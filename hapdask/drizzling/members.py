@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.cosmic_ray_test import rate_variance
 from hapdask.drizzling.inputs import chain_to_root, make_drop
 from hapdask.drizzling.median import StackMember
 from hapdask.drizzling.weighting import electron_gain, to_electrons, weigh
@@ -32,6 +33,8 @@ Bad = NDArray[np.bool_]
 _EDGE = 32
 #: Places at which a chip's coverage is tried.
 _POINTS = 200_000
+#: Rows that are looked at together for a pixel with weight.
+_ROWS = 128
 #: Half the span over which a chip's scale is taken, detector pixels.
 _SPAN = 20.0
 
@@ -78,8 +81,45 @@ def stack_member(
     ]
     skies = (_sky(exposure, chip) * a for chip, a in zip(exposure.chips, areas, strict=True))
     noise = math.sqrt(sum(c.read_noise**2 for c in exposure.chips) / len(exposure.chips))
-    mean = weight / area if area else 0.0
-    return StackMember(mean, min(skies), noise, float(np.median(areas)))
+    return StackMember(
+        weight / area if area else 0.0,
+        min(skies),
+        noise,
+        float(np.median(areas)),
+        rate_variance(exposure),
+        exposure.exptime,
+    )
+
+
+def chips_without_pixels(
+    exposure: ExposureRecord, frame: Frame, parameters: DrizzleParameters
+) -> list[int]:
+    """Find the chips of which no pixel has any weight, flags, masks, SCI and ERR together.
+
+    Rows are read until one is found that has some: the first ones, as a rule.
+
+    Returns
+    -------
+    list of int
+        EXTVER of each.
+
+    Raises
+    ------
+    InputError
+        If the exposure or a mask cannot be read.
+    """
+    empty = []
+    for chip in exposure.chips:
+        gain = electron_gain(exposure, chip, frame)
+        with open_chip(exposure, chip) as reader:
+            for first in range(0, chip.shape[0], _ROWS):
+                rows = reader.read(first, first + _ROWS)
+                pixels = weigh(rows, first, exposure, chip, gain, parameters, errors=False)
+                if pixels.weight.any():
+                    break
+            else:
+                empty.append(chip.extver)
+    return empty
 
 
 def _sky(exposure: ExposureRecord, chip: ChipRecord) -> float:

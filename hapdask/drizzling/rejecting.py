@@ -8,7 +8,8 @@ records, so a mosaic on another frame finds them there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.drizzling.cosmic_rays import Stack, find_cosmic_rays
-from hapdask.drizzling.hits import ChipHits, HitBits
+from hapdask.drizzling.hits import ChipHits, HitSpool
 from hapdask.drizzling.running import run_tasks
 from hapdask.drizzling.stack_reach import StackReach
 from hapdask.errors import HapdaskError, InputError
+from hapdask.kernels.blocks import BLOCK
 from hapdask.observe.masks import SUFFIX, mask_folder, write_mask
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 
 #: Kind of the masks, see `hapdask.observe.parts.MaskRef`.
 KIND = "cosmic rays"
-#: Side of the largest tiles that are tested at once.
+#: Root of the pixels of the largest tiles that are tested at once.
 _LARGEST = 2816
 #: Pixels of an exposure on an axis that tell how much of it a frame holds.
 _SAMPLES = 24
@@ -74,12 +76,32 @@ def tile_tests(stack: Stack, frame: Frame, *, threads: int = 1) -> Iterator[Tile
     """Cut the median frame into tiles that fit the memory, each with its part of the stack."""
     reach = StackReach(stack, frame)
     side = reach.side_of_tiles(_LARGEST, threads)
-    # As many tiles, alike in size: slivers at an edge are nearly all halo.
-    longest = max(frame.shape)
-    for _, part in frame.tiles(-(-longest // -(-longest // side))):
-        near = reach.within(part.pad(reach.halo))
-        if near.exposures:
-            yield TileTest(near, part)
+    tall, wide = _tile_shape(frame.shape, side * side, reach.halo, threads)
+    for y in range(0, frame.shape[0], tall):
+        for x in range(0, frame.shape[1], wide):
+            part = frame[y : y + tall, x : x + wide]
+            near = reach.within(part.pad(reach.halo))
+            if near.exposures:
+                yield TileTest(near, part)
+
+
+def _tile_shape(shape: tuple[int, int], pixels: int, halo: int, threads: int) -> tuple[int, int]:
+    """Rows and columns of tiles alike in size, of which the least is done twice.
+
+    Along every cut between two tiles that are halos, and the blocks of detector pixels that it
+    crosses: long ones, so that broad tiles are best, as far as the memory allows.
+    """
+    ny, nx = shape
+    around = 2 * halo
+    found: dict[tuple[int, int], float] = {}
+    for columns in range(1, math.ceil(nx / math.isqrt(pixels)) + 1):
+        wide = -(-nx // columns)
+        rows = -(-ny // max(pixels // (wide + around) - around, 1))
+        if rows * columns > 1:  # threads end together
+            rows = -(-rows // threads) * threads
+        cuts = (rows - 1) * nx * (BLOCK[0] + around), (columns - 1) * ny * (BLOCK[1] + around)
+        found[-(-ny // rows), wide] = sum(cuts)
+    return min(found, key=lambda tile: found[tile])
 
 
 def reject_cosmic_rays(
@@ -120,51 +142,44 @@ def reject_cosmic_rays(
         If a mask cannot be written.
     """
     failures: list[InputError] = []
+    folder = mask_folder(where)
     while True:
-        bits, failed = _run(stack, frame, client, threads, progress)
-        if failed is None:
-            break
+        with HitSpool(folder) as spool:
+            failed = _run(stack, frame, spool, client, threads, progress)
+            if failed is None:
+                masked = _all_with_masks(stack, spool, folder, threads)
+                break
         log.warning("left out: %s", failed)
         failures.append(failed)
         stack = _without(stack, failed)
         if not stack.combines:
             return Rejection(tuple(_alone(e) for e in stack.exposures), tuple(failures))
-    folder = mask_folder(where)
-    with ThreadPoolExecutor(threads) as pool:  # most of a mask's time is the disk's
-        masked = pool.map(lambda exposure: _with_masks(exposure, bits, folder), stack.exposures)
-        return Rejection(tuple(_told(exposure, frame) for exposure in masked), tuple(failures))
+    return Rejection(tuple(_told(exposure, frame) for exposure in masked), tuple(failures))
 
 
 def _run(
     stack: Stack,
     frame: Frame,
+    spool: HitSpool,
     client: Client | None,
     threads: int,
     progress: Callable[[int], None] | None,
-) -> tuple[Mapping[Chip, HitBits], InputError | None]:
-    """Bad pixels of every chip, or the first exposure that cannot be read."""
-    bits = {
-        (exposure.name, chip.extver): HitBits(chip.shape)
-        for exposure in stack.exposures
-        for chip in exposure.chips
-    }
+) -> InputError | None:
+    """Spool the bad pixels of every chip; gives the first exposure that cannot be read."""
     if stack.exposures:
         stack.combination.check(stack.images)
     threads = 1 if client is not None else threads
     results = run_tasks(tile_tests(stack, frame, threads=threads), client, threads)
     for done, result in enumerate(results, 1):
         if isinstance(result, InputError):
-            return bits, result
+            return result
         if isinstance(result, HapdaskError):
             raise result
         for hits in result:
-            bits[hits.name, hits.extver].add(hits.pixels)
+            spool.add(hits)
         if progress is not None:
             progress(done)
-    return bits, None
-
-
-Chip = tuple[str, int]
+    return None
 
 
 def _without(stack: Stack, failed: InputError) -> Stack:
@@ -177,7 +192,14 @@ def _without(stack: Stack, failed: InputError) -> Stack:
     if len(kept) == len(stack.exposures):
         raise failed
     exposures, members = zip(*kept, strict=True) if kept else ((), ())
-    return replace(stack, exposures=exposures, members=members, images=len(exposures), typical=None)
+    return replace(
+        stack,
+        exposures=exposures,
+        members=members,
+        images=len(exposures),
+        typical=None,
+        shortest=None,
+    )
 
 
 def attach_mask(
@@ -188,13 +210,19 @@ def attach_mask(
     return exposure.with_mask(extver, write_mask(path, mask, KIND))
 
 
-def _with_masks(
-    exposure: ExposureRecord, bits: Mapping[Chip, HitBits], folder: Path
-) -> ExposureRecord:
-    for chip in exposure.chips:
-        mask = bits[exposure.name, chip.extver].mask()
-        exposure = attach_mask(exposure, chip.extver, mask, folder)
-    return exposure
+def _all_with_masks(
+    stack: Stack, spool: HitSpool, folder: Path, threads: int
+) -> list[ExposureRecord]:
+    """Write the masks of all exposures."""
+
+    def with_masks(exposure: ExposureRecord) -> ExposureRecord:
+        for chip in exposure.chips:
+            mask = spool.mask(exposure.name, chip.extver, chip.shape)
+            exposure = attach_mask(exposure, chip.extver, mask, folder)
+        return exposure
+
+    with ThreadPoolExecutor(threads) as pool:  # most of a mask's time is the disk's
+        return list(pool.map(with_masks, stack.exposures))
 
 
 def _alone(exposure: ExposureRecord) -> ExposureRecord:

@@ -1,26 +1,17 @@
-"""Sky levels: one constant per chip, measured once and kept in the records.
+"""Sky levels of mosaics: one constant per chip, measured once and kept in the records.
 
 Each exposure has its own level, measured on its own pixels, so the zero level of a layer never
 depends on which visit arrived later.  Masks do not enter (flags do, and pixels without light): the
 median is robust, and a mask given later must change the tiles that it touches, no others.
-Matching levels across exposures is a solution of its own.
+Not here: how a level is measured, and levels that couple exposures (`sky_levels`).
 """
 
 from __future__ import annotations
 
-import logging
-import math
-from dataclasses import replace
-
-import numpy as np
-
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.kernels.statistics import clipped_median
-from hapdask.observe.parts import ChipRecord
-from hapdask.observe.pixels import read_chip_rows
+from hapdask.config.sky import SkyParameters
+from hapdask.drizzling.sky_levels.methods import solve_sky
 from hapdask.observe.record import ExposureRecord
-
-log = logging.getLogger(__name__)
 
 
 def set_sky(exposure: ExposureRecord, parameters: DrizzleParameters) -> ExposureRecord:
@@ -38,6 +29,7 @@ def set_sky(exposure: ExposureRecord, parameters: DrizzleParameters) -> Exposure
     Returns
     -------
     ExposureRecord
+        With a warning in its verdict where no pixel was left to measure the sky on.
 
     Raises
     ------
@@ -49,25 +41,9 @@ def set_sky(exposure: ExposureRecord, parameters: DrizzleParameters) -> Exposure
     if parameters.sky == "header":
         levels = exposure.header_sky()
         return exposure.with_sky({c.extver: levels.get(c.extver, 0.0) for c in exposure.chips})
-    counts = {  # per chip, of one surface brightness
-        c.extver: c.idcscale**2 / (c.flux_factor if parameters.flux_scaling else 1.0)
-        for c in exposure.chips
-    }
-    brightness = (measure_sky(exposure, c, parameters) / counts[c.extver] for c in exposure.chips)
-    known = [value for value in brightness if math.isfinite(value)]
-    if not known:
-        log.warning("%s: no pixel left to measure the sky on; taken as 0", exposure.url)
-    level = min(known, default=0.0)
-    return exposure.with_sky({extver: level * count for extver, count in counts.items()})
-
-
-def measure_sky(exposure: ExposureRecord, chip: ChipRecord, parameters: DrizzleParameters) -> float:
-    """Clipped median of the clean pixels of a chip, in SCI units; NaN if there are none."""
-    rows = read_chip_rows(exposure, replace(chip, masks=()), 0, chip.shape[0])
-    if rows.dq is None or parameters.good_bits is None:
-        use = np.ones(rows.sci.shape, bool)
-    else:
-        use = (rows.dq & np.uint16(~parameters.good_bits & 0xFFFF)) == 0
-    if rows.masked is not None:
-        use &= ~rows.masked
-    return clipped_median(rows.sci, use)[0]
+    how = SkyParameters(method="localmin", bits=parameters.good_bits, use_static=False)
+    solution = solve_sky([exposure], how, flux_scaling=parameters.flux_scaling)
+    for error in solution.failures:
+        raise error
+    (record,) = solution.apply([exposure])
+    return record

@@ -10,7 +10,9 @@ grow with their number.  Not here: the nodes' work (`step_tasks`).
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Callable, Hashable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,14 @@ from hapdask.drizzling.cosmic_rays import Stack
 from hapdask.drizzling.inputs import blocks_in, chip_reach, make_drop
 from hapdask.drizzling.plan import Plan, TilePlan
 from hapdask.drizzling.stack_reach import StackReach, tiles_of_box
-from hapdask.drizzling.step_tasks import BlotRows, HitRows, Hits, MedianTile, SingleTile
+from hapdask.drizzling.step_tasks import (
+    BlotRows,
+    HitRows,
+    Hits,
+    KeptTile,
+    MedianTile,
+    SingleTile,
+)
 from hapdask.kernels.blocks import BLOCK
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
@@ -128,6 +137,26 @@ class StepGraphs:
         return self._of_chip(
             f"hapdask-crmask-{name}-{extver}-{self._token}", chip, rows, layers, np.bool_
         )
+
+    def reading(self, folder: str) -> tuple[StepGraphs, dict[str, MedianTile]]:
+        """Give the same images of medians that a folder will hold, and what makes each file.
+
+        Tiles that no exposure reaches are as quick to make as to read: they are not kept.
+        """
+        tiles = {
+            os.path.join(folder, f"{key[1]}_{key[2]}.npy"): (key, task)
+            for key, (task,) in self._median_tiles.items()
+            if task.stack.exposures
+        }
+        other = copy(self)
+        other._token = _tokenize(self._token, folder)
+        other.__dict__.pop("_hit_tiles", None)  # they bear the token in their names
+        kept = {key: (KeptTile(path),) for path, (key, _) in tiles.items()}
+        other._median_tiles = {
+            (other._medians, *key[1:]): kept.get(key, node)
+            for key, node in self._median_tiles.items()
+        }
+        return other, {path: task for path, (_, task) in tiles.items()}
 
     def rejected(self, plan: Plan) -> Rejected:
         """Tell a plan's tiles the cosmic rays that they must leave out."""
@@ -255,7 +284,7 @@ def _graph(layers: Mapping[str, Layer], needs: Mapping[str, set[str]]) -> Any:
     return HighLevelGraph(dict(layers), {name: needs.get(name, set()) for name in layers})
 
 
-def _tokenize(stack: Stack, frame: Frame, tile: int) -> str:
+def _tokenize(*parts: object) -> str:
     from dask.base import tokenize
 
-    return str(tokenize(stack, frame, tile))
+    return str(tokenize(*parts))

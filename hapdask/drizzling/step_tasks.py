@@ -38,6 +38,18 @@ class MedianTile:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTile:
+    """The median on a tile that was made before: a file of NumPy's."""
+
+    path: str
+
+    def __call__(self) -> Image:
+        """Open it; only the part that is looked at is read."""
+        image: Image = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return image
+
+
+@dataclass(frozen=True, slots=True)
 class SingleTile:
     """An exposure alone on a tile."""
 

@@ -6,11 +6,16 @@ here: names and limits (`hapdask.config.astrodrizzle`), which grid (`frame_reque
 
 from __future__ import annotations
 
+import math
+
 from hapdask.config.astrodrizzle import AstroDrizzleParameters, FinalStep, SeparateStep
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.config.sky import SkyParameters
 from hapdask.drizzling.cosmic_rays import CosmicRayTest
 from hapdask.drizzling.median import Combination
+
+#: See `Combination.quiet`: of half the noise, or of a quarter of the time where read noise rules.
+_QUIET = 4.0
 
 
 def separate_parameters(p: AstroDrizzleParameters) -> DrizzleParameters:
@@ -64,6 +69,7 @@ def combination(p: AstroDrizzleParameters) -> Combination:
         nsigma=median.combine_nsigma,
         grow=median.combine_grow,
         wt_scl=weight_scale(p.separate),
+        quiet=math.inf if p.cosmic_rays.driz_cr_test == "upstream" else _QUIET,
     )
 
 

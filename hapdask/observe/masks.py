@@ -229,6 +229,9 @@ class OpenMasks:
     ) -> None:
         self._masks, self._shape, self._stack = masks, shape, stack
         self._files: dict[MaskRef, tuple[ByteSource, NDArray[np.int64]]] = {}
+        #: The blocks that were read so far, and all rows as bits.
+        self._read: set[int] = set()
+        self._packed = np.empty((0, 0), np.uint8)
 
     def rows(self, row0: int, row1: int) -> NDArray[np.bool_] | None:
         """Read rows, and check them against the record: True where any mask says bad.
@@ -248,23 +251,34 @@ class OpenMasks:
         InputError
             See `read_mask_rows`.
         """
-        ny, nx = self._shape
-        start = row0 // BLOCK_ROWS * BLOCK_ROWS
-        packed: NDArray[np.uint8] | None = None
         for mask in self._masks:
             _check_blocks(mask, self._shape, _MASK)
-            if not _any_in(mask, row0, row1):
-                continue
-            if packed is None:
-                end = min(-(-row1 // BLOCK_ROWS) * BLOCK_ROWS, ny)
-                packed = np.zeros((end - start, -(-nx // 8)), np.uint8)
-            source, offsets = self._opened(mask)
-            for top, content in _contents(mask, source, offsets, self._shape, (row0, row1), _MASK):
-                block = packed[top - start : top - start + BLOCK_ROWS]
-                block |= np.frombuffer(content, np.uint8).reshape(block.shape)
-        if packed is None:
+        if not any(_any_in(mask, row0, row1) for mask in self._masks):
             return None
-        return np.unpackbits(packed[row0 - start : row1 - start], axis=1, count=nx).view(np.bool_)
+        first, last = row0 // BLOCK_ROWS, -(-row1 // BLOCK_ROWS)
+        while first in self._read and first < last:
+            first += 1
+        while last - 1 in self._read and first < last:
+            last -= 1
+        if first < last:
+            self._read_blocks(first, last)
+        packed = self._packed[row0:row1]
+        return np.unpackbits(packed, axis=1, count=self._shape[1]).view(np.bool_)
+
+    def _read_blocks(self, first: int, last: int) -> None:
+        """Keep some blocks as bits, so that rows of one may be asked for again and again."""
+        ny, nx = self._shape
+        if not self._packed.size:
+            self._packed = np.zeros((ny, -(-nx // 8)), np.uint8)
+        for mask in self._masks:
+            rows = first * BLOCK_ROWS, min(last * BLOCK_ROWS, ny)
+            if not _any_in(mask, *rows):
+                continue
+            source, offsets = self._opened(mask)
+            for top, content in _contents(mask, source, offsets, self._shape, rows, _MASK):
+                block = self._packed[top : top + BLOCK_ROWS]
+                block |= np.frombuffer(content, np.uint8).reshape(block.shape)
+        self._read.update(range(first, last))
 
     def _opened(self, mask: MaskRef) -> tuple[ByteSource, NDArray[np.int64]]:
         if mask not in self._files:

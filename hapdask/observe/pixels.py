@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hapdask.errors import InputError
 from hapdask.observe.fits import scaled
-from hapdask.observe.masks import OpenMasks
+from hapdask.observe.masks import BLOCK_ROWS, OpenMasks
 from hapdask.observe.parts import ChipRecord, FileIdentity, PixelSource
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import ByteSource, open_source
@@ -123,8 +123,8 @@ class ChipReader:
         """
         chip = self._chip
         bad = np.zeros(chip.shape, np.bool_)
-        for row0 in range(0, chip.shape[0], _BAND):
-            row1 = min(row0 + _BAND, chip.shape[0])
+        for row0 in range(0, chip.shape[0], BLOCK_ROWS):
+            row1 = min(row0 + BLOCK_ROWS, chip.shape[0])
             dq = self._array("DQ", chip.dq, row0, row1, None)
             if dq is not None and good_bits is not None:
                 flags = _flags(dq, self._exposure.url, f"DQ,{chip.extver}")
@@ -185,16 +185,37 @@ def open_chip(exposure: ExposureRecord, chip: ChipRecord) -> Iterator[ChipReader
     InputError
         If a file is gone, or not the one that the record was made from.
     """
-    files: dict[str, FileIdentity] = {}
-    for pixels in (chip.sci, chip.err, chip.dq):
-        if pixels is not None:
-            files[pixels.url or exposure.url] = pixels.identity or exposure.identity
     with ExitStack() as stack:
         sources = {}
-        for url, identity in files.items():
+        for url, identity in _files(exposure, chip).items():
             sources[url] = stack.enter_context(open_source(url))
             _require_same(sources[url], identity)
         yield ChipReader(exposure, chip, sources, stack)
+
+
+def _files(exposure: ExposureRecord, chip: ChipRecord) -> dict[str, FileIdentity]:
+    """Files that the pixels of a chip come from."""
+    return {
+        pixels.url or exposure.url: pixels.identity or exposure.identity
+        for pixels in (chip.sci, chip.err, chip.dq)
+        if pixels is not None
+    }
+
+
+def check_unchanged(exposure: ExposureRecord) -> None:
+    """Check that the files of an exposure are still those that the record was made from.
+
+    Raises
+    ------
+    InputError
+        If one is gone, or has changed.
+    """
+    files: dict[str, FileIdentity] = {}
+    for chip in exposure.chips:
+        files |= _files(exposure, chip)
+    for url, identity in files.items():
+        with open_source(url) as source:
+            _require_same(source, identity)
 
 
 def read_chip_rows(exposure: ExposureRecord, chip: ChipRecord, row0: int, row1: int) -> ChipRows:

@@ -95,6 +95,11 @@ class ExposureRecord:
         return f"{self.instrument}_{self.detector}_{self.filter}"
 
     @property
+    def binned(self) -> bool:
+        """Whether its pixels were binned on the chip."""
+        return any(chip.bin > 1 for chip in self.chips)
+
+    @property
     def footprint(self) -> Footprint:
         """The chips' outlines, with their distortion; no pixel is read."""
         borders = (chip.border() for chip in self.chips)

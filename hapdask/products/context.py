@@ -6,7 +6,7 @@ same everywhere; a FITS product has bit n of its planes for the n-th chip of its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +48,8 @@ class ContextBits:
         counts = np.append(np.bitwise_count(palette.bits).sum(axis=1, dtype=np.float64), 0.0)
         return np.asarray(counts[self._rows(keys, palette)])
 
-    def planes_of(self, keys: Keys, palette: Palette) -> npt.NDArray[np.int32]:
-        """Give the CTX planes of a block.
+    def planes_of(self, keys: Keys, palette: Palette) -> Iterator[npt.NDArray[np.int32]]:
+        """Give the CTX planes of a block one after another: there can be dozens.
 
         Parameters
         ----------
@@ -58,9 +58,9 @@ class ContextBits:
         palette : Palette
             The chips behind the keys of the block.
 
-        Returns
-        -------
-        ndarray of int32, shape (planes, ny, nx)
+        Yields
+        ------
+        ndarray of int32, shape (ny, nx)
             Bit 31 is the sign bit, as upstream has it.
 
         Raises
@@ -79,13 +79,11 @@ class ContextBits:
         for start in range(0, some.size, _SLAB):
             part = slice(start, min(start + _SLAB, some.size))
             words[:, part] = self._words(some[part], palette)
-        planes = np.empty((self.planes, *keys.shape), np.uint32)
-        spread_words(rows, place, words, planes)
-        return planes.view(np.int32)
+        yield from _spread(rows, place, words)
 
     def planes_of_sets(
         self, sets: npt.NDArray[np.int32], keys: Keys, palette: Palette
-    ) -> npt.NDArray[np.int32]:
+    ) -> Iterator[npt.NDArray[np.int32]]:
         """Give the CTX planes of a block that tells the numbers of its sets, not their keys.
 
         Parameters
@@ -96,10 +94,8 @@ class ContextBits:
         palette : Palette
         """
         known = np.where(np.isin(keys, palette.sorted_keys), keys, np.uint64(0))
-        words = self.planes_of(known[np.newaxis], palette)[:, 0].view(np.uint32)
-        planes = np.empty((self.planes, *sets.shape), np.uint32)
-        spread_words(sets, np.arange(keys.size, dtype=np.int32), words, planes)
-        return planes.view(np.int32)
+        words = np.concatenate(list(self.planes_of(known[np.newaxis], palette))).view(np.uint32)
+        yield from _spread(sets, np.arange(keys.size, dtype=np.int32), words)
 
     def _words(self, rows: npt.NDArray[np.intp], palette: Palette) -> npt.NDArray[np.uint32]:
         """Words of the sets in some rows of a palette."""
@@ -136,6 +132,15 @@ class ContextBits:
                 f"{self._path}: {name}[SCI,{extver}] is in the mosaic but not among the exposures "
                 "named for its headers (name them all)"
             ) from None
+
+
+def _spread(
+    rows: npt.NDArray[np.int32], place: npt.NDArray[np.int32], words: npt.NDArray[np.uint32]
+) -> Iterator[npt.NDArray[np.int32]]:
+    for each in words:
+        plane = np.empty(rows.shape, np.uint32)
+        spread_words(rows, place, each, plane)
+        yield plane.view(np.int32)
 
 
 def keys_of_planes(planes: npt.NDArray[np.integer], chips: Sequence[Input]) -> Keys:

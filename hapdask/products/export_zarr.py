@@ -202,7 +202,7 @@ def _write_provenance(ds: xr.Dataset, palette: Any, objects: Objects) -> None:
 def _attributes(ds: xr.Dataset) -> dict[str, Any]:
     mark = {MARK: {"schema": SCHEMA_VERSION, "exported": True}}
     records = ds.attrs.get("records")
-    names = sorted(records) if isinstance(records, Mapping) else []
+    names = list(records) if isinstance(records, Mapping) else []  # in the order of bits of CTX
     own = frame_attributes(frame_of(ds)) | mark | {_INPUTS: names}
     return _plain_attributes(ds.attrs) | own
 

@@ -28,7 +28,8 @@ class Card(NamedTuple):
     comment: str
 
 
-_LONG_STRINGS = Card("LONGSTRN", "OGIP 1.0", "long strings go on in CONTINUE cards")
+#: Announces strings that go on in CONTINUE cards.
+LONG_STRINGS = Card("LONGSTRN", "OGIP 1.0", "long strings go on in CONTINUE cards")
 
 
 def render(cards: Sequence[Card], blocks: int = 1) -> bytes:
@@ -57,7 +58,7 @@ def _with_long_strings(images: list[str]) -> list[str]:
     """Announce strings that go on in CONTINUE cards, before the first of them."""
     for number, image in enumerate(images):
         if image[_CARD : _CARD + 8] == "CONTINUE":
-            return [*images[:number], _image(_LONG_STRINGS), *images[number:]]
+            return [*images[:number], _image(LONG_STRINGS), *images[number:]]
     return images
 
 

@@ -59,6 +59,16 @@ _WCS_COMMENTS = {
     "CD2_2": "deg/pixel",
     "RADESYS": "reference system",
 }
+#: What the header of the first input says of its WCSNAME, in which the product's frame lies.
+_SOLUTION = {
+    "WCSTYPE": "description of the solution",
+    "RMS_RA": "rms of its fit in right ascension (mas)",
+    "RMS_DEC": "rms of its fit in declination (mas)",
+    "CRDER1": "random error of axis 1 (deg)",
+    "CRDER2": "random error of axis 2 (deg)",
+    "NMATCH": "sources matched in its fit",
+    "HDRNAME": "headerlet of the solution",
+}
 _STATISTICS = {
     "NPIXFRAC": "fraction of the sky cell with data",
     "MEANEXPT": "mean exposure time of pixels with data (s)",
@@ -189,6 +199,11 @@ class ProductCards:
         if "CCDCHIP" in cards:
             cards.put("CCDCHIP", "-999", "chips are combined")
         cards.put("WCSNAME", first.wcsname, "solution of the first input")
+        told = dict(first.chips[0].keywords)
+        for keyword, comment in _SOLUTION.items():
+            value = told.get(keyword)
+            if value is not None and told.get("WCSNAME") == first.wcsname:
+                cards.put(keyword, value, comment)
         return cards
 
     @cached_property

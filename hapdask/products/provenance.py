@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -35,7 +35,7 @@ class Source(Protocol):
     @property
     def url(self) -> str: ...  # noqa: D102
     def palette(self, index: Index) -> Palette | None: ...  # noqa: D102
-    def input_names(self, index: Index) -> Collection[str]: ...  # noqa: D102
+    def input_names(self, index: Index) -> Sequence[str]: ...  # noqa: D102
 
 
 class Identified(ABC):
@@ -157,8 +157,10 @@ class Records(_Lazy, Mapping[str, "ExposureRecord"]):
     @cached_property
     def _names(self) -> tuple[str, ...]:
         objects = Objects(self._source.url)
-        names = {name for index in self._tiles for name in self._source.input_names(index)}
-        there = (name for name in sorted(names) if objects.get(_record_name(name)) is not None)
+        tiles = [self._source.input_names(index) for index in self._tiles]
+        # The one tile of an export keeps the order of its run, in which bits of CTX are counted.
+        names = tiles[0] if len(tiles) == 1 else sorted({name for tile in tiles for name in tile})
+        there = (name for name in names if objects.get(_record_name(name)) is not None)
         return tuple(there)
 
 

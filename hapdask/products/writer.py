@@ -297,10 +297,10 @@ class MosaicStore:
         data = self._objects.get(name)
         return None if data is None else palette_from_bytes(data, f"{self.url}/{name}")
 
-    def input_names(self, index: Index) -> set[str]:
-        """Names of the exposures that a tile was made from."""
+    def input_names(self, index: Index) -> list[str]:
+        """Names of the exposures that a tile was made from, sorted."""
         receipt = self.receipt(index)
-        return set() if receipt is None else {name for name, _ in receipt.inputs}
+        return [] if receipt is None else sorted({name for name, _ in receipt.inputs})
 
     def manifest(self) -> Manifest:
         """Read what the tiles of this group should be; empty before the first run."""

@@ -1,8 +1,8 @@
 """Simulated calibrated exposures with known truth.
 
-WFC3/UVIS and IR, ACS/WFC and HRC and WFPC2 on their real distortion; ACS/SBC, STIS/CCD and
-NICMOS/NIC2 on an invented one (see ``data/README.md``). ``simulate_exposure`` makes one file in
-memory, ``simulate_field`` a field of several visits on disk. Nothing here reads or makes mosaics.
+WFC3/UVIS and IR, ACS/WFC and HRC and WFPC2 on their real distortion; ACS/SBC, STIS and
+NICMOS on an invented one (see ``data/README.md``). ``simulate_exposure`` makes one file in memory,
+``simulate_field`` a field of several visits on disk. Nothing here reads or makes mosaics.
 """
 
 from __future__ import annotations

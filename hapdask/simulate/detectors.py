@@ -193,13 +193,29 @@ _DETECTORS = (
         bunit="COUNTS", gains={1: {1: (1.0, 5.4)}, 4: {1: (4.016, 7.6)}}, counts=33_000.0,
         flags=Flags(cosmic_ray=8192),
     ),
-    Detector(
-        "NICMOS", "NIC2", "nicmos_nic2", "n", "cal", (256, 256), {1: ("AD", "BC")},
-        rate=True, dark=0.08, full_well=120_000.0, blur=0.040, cosmic_rays=0.01,
-        hot=0.004, warm=0.0, bad=0.004, hot_current=0.5,
-        photmode="NICMOS 2 {filter} DN", wheels=(("FILTER", "CLEAR", ()),),
-        bunit="COUNTS/S", gains={5: {1: (5.4, 26.0)}},
-        flags=Flags(bad=16, hot=32, saturated=64),
+    *(
+        Detector(  # counts are photons
+            "STIS", f"{band}-MAMA", f"stis_{band.lower()}", "o", "flt", (1024, 1024), {1: ("-",)},
+            rate=False, dark=dark, full_well=math.inf, blur=0.030, cosmic_rays=0.0,
+            hot=0.0, warm=0.0, bad=0.0004, hot_current=0.05,
+            photmode=f"STIS {band}MAMA MIR{band} {{filter}}", wheels=(("APERTURE", "", ()),),
+            bunit="COUNTS", counting=True,
+        )
+        for band, dark in (("NUV", 0.0013), ("FUV", 1.5e-4))
+    ),
+    *(
+        Detector(
+            "NICMOS", f"NIC{camera}", f"nicmos_nic{camera}", "n", "cal", (256, 256),
+            {1: ("AD", "BC")},
+            rate=True, dark=dark, full_well=120_000.0, blur=0.040, cosmic_rays=0.01,
+            hot=0.004, warm=0.0, bad=0.004, hot_current=0.5,
+            photmode=f"NICMOS {camera} {{filter}} DN", wheels=(("FILTER", "CLEAR", ()),),
+            bunit="COUNTS/S", gains={int(gain): {1: (gain, noise)}},
+            flags=Flags(bad=16, hot=32, saturated=64),
+        )
+        for camera, gain, noise, dark in (
+            (1, 5.4, 26.0, 0.08), (2, 5.4, 26.0, 0.08), (3, 6.5, 29.0, 0.15),
+        )
     ),
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ from hapdask.sky.frame import Frame
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hapdask.drizzling.step_graphs import StepGraphs
     from hapdask.recipes.astrodrizzle.run import AstroDrizzleRun
 
 
@@ -31,10 +32,12 @@ class ExposureSteps:
     ----------
     run : AstroDrizzleRun
     name : str
+    graphs : StepGraphs, optional
+        That make its images, where they are not the run's own.
     """
 
-    def __init__(self, run: AstroDrizzleRun, name: str) -> None:
-        self._run, self.name = run, name
+    def __init__(self, run: AstroDrizzleRun, name: str, graphs: StepGraphs | None = None) -> None:
+        self._run, self.name, self._given = run, name, graphs
 
     def __repr__(self) -> str:
         return f"<steps of {self.name}: single, blot, crmask, staticmask, skymask, mosaic>"
@@ -50,6 +53,10 @@ class ExposureSteps:
         return self.name not in self._run.measured.lone
 
     @property
+    def _graphs(self) -> StepGraphs:
+        return self._given or self._run.graphs
+
+    @property
     def single(self) -> xr.Dataset:
         """``sci`` (electron / s) and ``wht`` of the exposure on `median_frame`, as it was combined.
 
@@ -60,7 +67,7 @@ class ExposureSteps:
         self._run.require("driz_separate")
         frame = self._run.median_frame
         known = next(e for e in self._run.measured.exposures if e.name == self.name)
-        planes = self._run.graphs.single(known)
+        planes = self._graphs.single(known)
         return xr.Dataset(
             {
                 "sci": on_frame(planes["sci"], frame, "sci", "electron / s"),
@@ -81,7 +88,7 @@ class ExposureSteps:
         if not self.has_partner:
             raise ParameterError(f"{self.name} overlaps with no other exposure: there is no blot")
         return self._of_chips(
-            "blot", lambda chip: self._run.graphs.blot(self.name, chip.extver), self.record.unit
+            "blot", lambda chip: self._graphs.blot(self.name, chip.extver), self.record.unit
         )
 
     @property
@@ -91,7 +98,7 @@ class ExposureSteps:
             return self._of_chips("crmask", lambda chip: _lazily(_masked, chip, COSMIC_RAYS))
         self._run.require("driz_cr")
         return self._of_chips(
-            "crmask", lambda chip: self._run.graphs.cosmic_rays(self.name, chip.extver)
+            "crmask", lambda chip: self._graphs.cosmic_rays(self.name, chip.extver)
         )
 
     @property

@@ -5,15 +5,15 @@ Each is read once and kept in the records; an exposure that cannot be read is le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.drizzling import steps
 from hapdask.drizzling.median import StackMember
-from hapdask.drizzling.members import stack_member
+from hapdask.drizzling.members import chips_without_pixels, stack_member
 from hapdask.drizzling.single_image import lone_exposures, mask_single_images
 from hapdask.drizzling.sky_levels.given import sky_from_file, sky_from_keyword
 from hapdask.drizzling.sky_levels.mask_catalog import read_mask_catalog
@@ -34,6 +34,8 @@ BY_SHAPE = "Cosmic rays by shape"
 
 _NOTHING = "no usable pixel: every one is flagged or masked"
 _ACCEPT = "accept flags with driz_sep_bits and final_bits"
+_EMPTY = "no pixel has any weight: SCI or ERR is not finite wherever flags and masks are good"
+_FETCH = "fetch the file again, or leave it out"
 
 Records = tuple[ExposureRecord, ...]
 
@@ -52,6 +54,8 @@ class Measured:
     left_out : tuple of LeftOut
     lone : frozenset of str
         Names of the exposures without a partner whose cosmic rays were found by their shape.
+    empty : mapping of str to list of int
+        Exposures of which some chips (EXTVER) have no pixel to give.
     """
 
     exposures: Records
@@ -59,6 +63,19 @@ class Measured:
     sky: SkySolution
     left_out: tuple[LeftOut, ...] = ()
     lone: frozenset[str] = frozenset()
+    empty: Mapping[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def warned(self) -> Records:
+        """The exposures, with what is missing of them in their verdicts."""
+        return tuple(_warned(e, self.empty.get(e.name, ())) for e in self.exposures)
+
+
+def _warned(record: ExposureRecord, empty: Sequence[int]) -> ExposureRecord:
+    if not empty:
+        return record
+    chips = ", ".join(f"SCI,{extver}" for extver in empty)
+    return record.with_verdict(record.verdict.warned(f"{chips}: {_EMPTY}"))
 
 
 def attach(planned: Planned, where: Path) -> tuple[Records, tuple[LeftOut, ...]]:
@@ -113,7 +130,7 @@ def measure(
         records = solution.apply(records)
         left_out += [LeftOut.of(error) for error in solution.failures]
     with timed(seconds, SEPARATE_DRIZZLE):
-        records, members, lost = _members(records, planned, threads)
+        records, members, empty, lost = _members(records, planned, threads)
         left_out += lost
     lone: frozenset[str] = frozenset()
     if p.cosmic_rays.driz_cr_single:  # after losses, which may leave an exposure alone
@@ -122,7 +139,7 @@ def measure(
             records, lone, lost = _mask_lone(records, p, where, progress)
             members = tuple(known[e.name] for e in records if e.name in known)
             left_out += lost
-    return Measured(records, members, solution, tuple(left_out), lone)
+    return Measured(records, members, solution, tuple(left_out), lone, empty)
 
 
 def find_sky(
@@ -177,8 +194,8 @@ def _mask_lone(
 
 def _members(
     records: Records, planned: Planned, threads: int
-) -> tuple[Records, tuple[StackMember, ...], list[LeftOut]]:
-    """Find what the median needs to know of each exposure; without one, whether it has pixels."""
+) -> tuple[Records, tuple[StackMember, ...], dict[str, list[int]], list[LeftOut]]:
+    """Find what the median needs to know of each exposure, and which have no pixel to give."""
     p = planned.parameters
     parameters = steps.separate_parameters(p)
     if not p.median.median:  # then only flags matter, of the step that is left
@@ -187,16 +204,22 @@ def _members(
         parameters = replace(parameters, good_bits=bits)
     upstream = p.cosmic_rays.driz_cr_test == "upstream"
 
-    def attempt(record: ExposureRecord) -> StackMember | InputError:
+    def attempt(record: ExposureRecord) -> tuple[StackMember, list[int]] | InputError:
         try:
             member = stack_member(record, planned.median_frame, parameters, upstream=upstream)
+            if not member.mean_weight:
+                return InputError(record.url, _NOTHING, remedy=_ACCEPT)
+            empty = chips_without_pixels(record, planned.median_frame, parameters)
         except InputError as error:
             return error
-        return member if member.mean_weight else InputError(record.url, _NOTHING, remedy=_ACCEPT)
+        if len(empty) == len(record.chips):
+            return InputError(record.url, _EMPTY, remedy=_FETCH)
+        return member, empty
 
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(attempt, records))
-    good = [(r, m) for r, m in zip(records, found, strict=True) if isinstance(m, StackMember)]
-    lost = [LeftOut.of(error) for error in found if isinstance(error, InputError)]
-    members = tuple(m for _, m in good) if p.median.median else ()
-    return tuple(r for r, _ in good), members, lost
+        found = list(zip(records, pool.map(attempt, records), strict=True))
+    good = [(r, *each) for r, each in found if not isinstance(each, InputError)]
+    lost = [LeftOut.of(error) for _, error in found if isinstance(error, InputError)]
+    members = tuple(member for _, member, _ in good) if p.median.median else ()
+    empty = {record.name: chips for record, _, chips in good if chips}
+    return tuple(record for record, _, _ in good), members, empty, lost

@@ -121,6 +121,7 @@ def plan_run(
         first.detector,
         len(opened),
         preset=request.preset,
+        binned=any(exposure.binned for exposure in opened),
         file=request.file,
         overrides=request.overrides,
     )
@@ -150,10 +151,15 @@ def plan_run(
         median_frame=_frame(records, FrameRequest.from_parameters(p.separate.frame), p),
         frame=frame,
         output=request.output or run_name(opened.inputs, opened),
-        suffix=product_suffix(exposures),
+        suffix=product_suffix(exposures[:1] if _is_upstreams(request) else exposures),
         notes=check_together(records),  # as they lie once a track has moved them
         left_out=left_out,
     )
+
+
+def _is_upstreams(request: Request) -> bool:
+    """Whether products are named as AstroDrizzle does: drc where the first input is a FLC."""
+    return request.preset.startswith("compat")
 
 
 def check_unchanged(before: AstroDrizzleParameters, after: AstroDrizzleParameters) -> None:

@@ -32,7 +32,7 @@ from hapdask.recipes.astrodrizzle.planning import OF_PRODUCT
 from hapdask.sky.frame import Frame
 
 #: Raised when what is measured may differ for the same inputs.
-_VERSION = "astrodrizzle-2"
+_VERSION = "astrodrizzle-3"
 #: Groups of parameters that the measured figures depend on.
 _GROUPS = ("general", "static", "sky", "separate")
 #: Parameters of other groups that they depend on.
@@ -62,12 +62,12 @@ class Recall:
             sky = SkySolution.from_dict(data["sky"])
             members = tuple(StackMember(**member) for member in data["members"])
             records = _with_masks(exposures, data["masks"])
-            lone = frozenset(data["lone"])
+            lone, empty = frozenset(data["lone"]), dict(data["empty"])
         except (KeyError, TypeError, ValueError, StoreError):
             return None
         if records is None:
             return None
-        return Measured(sky.apply(records), members, sky, lone=lone)
+        return Measured(sky.apply(records), members, sky, lone=lone, empty=empty)
 
     def keep_measured(self, key: str, measured: Measured) -> None:
         """Keep what was measured; StoreError if that cannot be written."""
@@ -79,6 +79,7 @@ class Recall:
                     "members": [asdict(member) for member in measured.members],
                     "masks": _masks_of(measured.exposures, (STATIC, COSMIC_RAYS)),
                     "lone": sorted(measured.lone),
+                    "empty": dict(measured.empty),
                 },
             )
 

@@ -7,6 +7,7 @@ images of one exposure (`exposure_steps`), files (`writing`).
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from copy import copy
@@ -17,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, for_exposures
-from hapdask.drizzling import steps
 from hapdask.drizzling.cosmic_rays import Stack
 from hapdask.drizzling.plan import Plan
 from hapdask.drizzling.sky_levels.solution import SkySolution
 from hapdask.drizzling.step_graphs import StepGraphs
-from hapdask.errors import ParameterError
+from hapdask.errors import InputError, ParameterError
 from hapdask.observe.masking.sources import Maps, Masks
 from hapdask.observe.record import ExposureRecord
+from hapdask.products.names import Suffix
 from hapdask.recipes.astrodrizzle.exposure_steps import ExposureSteps, on_frame
 from hapdask.recipes.astrodrizzle.final import final_mosaic, plan_final
-from hapdask.recipes.astrodrizzle.finding import find_all
-from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured, attach, measure
+from hapdask.recipes.astrodrizzle.finding import find_all, measure_run, stack_of
+from hapdask.recipes.astrodrizzle.measuring import REJECT, Measured
 from hapdask.recipes.astrodrizzle.planning import (
     Files,
     Place,
@@ -37,7 +38,7 @@ from hapdask.recipes.astrodrizzle.planning import (
     check_unchanged,
     plan_run,
 )
-from hapdask.recipes.astrodrizzle.recall import Recall, key_of_measured, temporary_folder
+from hapdask.recipes.astrodrizzle.recall import temporary_folder
 from hapdask.recipes.reporting import LeftOut, Listener, none_left, silence, timed
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from hapdask.recipes.astrodrizzle.writing import Written
+
+log = logging.getLogger(__name__)
 
 Records = tuple[ExposureRecord, ...]
 
@@ -193,7 +196,7 @@ class AstroDrizzleRun:
         return self.planned.output
 
     @property
-    def suffix(self) -> str:
+    def suffix(self) -> Suffix:
         """Suffix of the product: drz, drc or drw."""
         return self.planned.suffix
 
@@ -216,24 +219,7 @@ class AstroDrizzleRun:
         PlanError
             If no exposure is left.
         """
-        recall = Recall(self.where)
-        records, lost = attach(self.planned, self.where / "masks")
-        key = key_of_measured(records, self.planned.parameters, self.median_frame)
-        known = recall.measured(key, records)
-        if known is None:
-            known = measure(
-                records,
-                self.planned,
-                self.where / "masks" / key,  # masks of other parameters stay as they are
-                threads=self.threads,
-                progress=self.progress,
-                seconds=self.seconds,
-            )
-            recall.keep_measured(key, known)
-        known = replace(known, left_out=lost + known.left_out)
-        if not known.exposures:
-            raise none_left(known.left_out)
-        return known
+        return measure_run(self)
 
     @property
     def sky(self) -> SkySolution:
@@ -250,8 +236,11 @@ class AstroDrizzleRun:
             If the run makes none.
         """
         self.require("median")
-        unit = "electron / s"
-        return on_frame(self.graphs.median(), self.median_frame, "median", unit)
+        return self.median_by(self.graphs)
+
+    def median_by(self, graphs: StepGraphs) -> xr.DataArray:
+        """Median of the exposures as some graphs make it."""
+        return on_frame(graphs.median(), self.median_frame, "median", "electron / s")
 
     @property
     def mosaic(self) -> xr.Dataset:
@@ -285,6 +274,7 @@ class AstroDrizzleRun:
             lost = {e.name for e in self.stack.exposures} - set(masked)
             kept = (e for e in self.measured.exposures if e.name not in lost)
             self._masked = tuple(masked.get(e.name, e) for e in kept)
+            self.__dict__.pop("graphs", None)  # without those that are lost
             self.lose(LeftOut.of(error) for error in found.failures)
             if not self._masked:
                 raise none_left(self._lost)
@@ -322,6 +312,26 @@ class AstroDrizzleRun:
         """Note inputs that were left out of what is written."""
         self._lost += tuple(failures)
 
+    def leave_out(self, error: InputError) -> None:
+        """Go on without the exposures that an error is of; the others keep the masks they have.
+
+        Raises
+        ------
+        InputError
+            The error itself, if it is of none of them.
+        PlanError
+            If none is left.
+        """
+        kept = tuple(e for e in self.exposures if error.path not in e.files)
+        if len(kept) == len(self.exposures):
+            raise error
+        log.warning("left out: %s", error)
+        self._masked = kept
+        self.__dict__.pop("graphs", None)
+        self.lose([LeftOut.of(error)])
+        if not kept:
+            raise none_left(self._lost)
+
     def require(self, step: str) -> None:
         """Raise a ParameterError where a step is not on, and say why."""
         if not self.parameters.values()[step]:
@@ -330,17 +340,7 @@ class AstroDrizzleRun:
     @property
     def stack(self) -> Stack:
         """The exposures that are compared with each other, and how."""
-        p, measured = self.parameters, self.measured
-        pairs = zip(measured.exposures, measured.members, strict=bool(measured.members))
-        partners = [(e, m) for e, m in pairs if e.name not in measured.lone]
-        return Stack(
-            tuple(exposure for exposure, _ in partners),
-            tuple(member for _, member in partners),
-            steps.separate_parameters(p),
-            steps.combination(p),
-            steps.cosmic_ray_test(p),
-            len(partners),
-        )
+        return stack_of(self)
 
     @cached_property
     def graphs(self) -> StepGraphs:

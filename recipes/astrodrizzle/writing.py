@@ -1,53 +1,48 @@
 """The products of a run: the mosaic, and on request what the steps made and what inputs get back.
 
-The cosmic rays are found first, so that no tile is compared twice.  Not here: the writers
-(`hapdask.products`).
+The cosmic rays are found first, so that no tile is compared twice.  An exposure whose file changes
+after that is left out, and the others are drizzled with the masks that they have.  Not here: the
+images of the steps (`keeping`), the writers (`hapdask.products`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.drizzling.warm import compile_kernels
-from hapdask.errors import ParameterError
+from hapdask.errors import InputError, ParameterError
+from hapdask.observe.pixels import check_unchanged
 from hapdask.observe.record import ExposureRecord
-from hapdask.products.names import product_suffix
-from hapdask.products.returned.copies import write_clean, write_copies
+from hapdask.products.names import Suffix, product_suffix
+from hapdask.products.returned.copies import write_copies
 from hapdask.products.returned.dq_zarr import write_dq_zarr
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.run_product import product_path, write_product
-from hapdask.products.steps import writing as step_files
+from hapdask.recipes.astrodrizzle.ahead import loading_ahead
 from hapdask.recipes.astrodrizzle.final import final_blocks
+from hapdask.recipes.astrodrizzle.keeping import KEPT, keep_images, makes, makes_clean, outlive
 from hapdask.recipes.reporting import LeftOut, Step, timed
 from hapdask.schema import ALL
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from hapdask.drizzling.plan import Plan
     from hapdask.products.blocks import Blocks
     from hapdask.products.header_source import HeaderSource
     from hapdask.recipes.astrodrizzle.run import AstroDrizzleRun
 
-#: Images of the steps that can be kept, and the step that makes each.
-KEPT = {
-    "single": "driz_separate",
-    "median": "median",
-    "blot": "blot",
-    "crmask": "driz_cr",
-    "staticmask": "static",
-    "skymask": "skysub",
-}
 FORMATS = ("fits", "zarr")
 #: Planes of a FITS product, beside CTX.
 PLANES = ("sci", "wht", "err")
 FINAL = "Final Drizzle"
 KEEPING = "Kept images"
+_NOTHING_ELSE = (
+    "nothing else is asked for: set driz_combine=True, or keep images of the steps (--keep) or "
+    "masks (--dq-copies, --dq-zarr)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,35 +95,60 @@ def write_run(
     InputError, PlanError
         If inputs cannot be read, or none is left.
     """
-    _check(run, keep, formats, planes)
+    check_products(
+        run, keep=keep, formats=formats, planes=planes, dq_copies=dq_copies, dq_zarr=dq_zarr
+    )
+    with loading_ahead(run, _variables(run, planes)):
+        _ = run.measured
     run.reject()
+    _look_again(run)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = []
     with timed(run.seconds, KEEPING):
-        for name in KEPT:
-            if name in keep and makes(run.parameters, name):  # losses may have turned a step off
-                options = {"overwrite": overwrite, "threads": run.threads}
-                files += _KEEPERS[name](run, folder, **options)
-        if run.parameters.cosmic_rays.driz_cr_corr and run.parameters.cosmic_rays.driz_cr:
-            files += _keep_clean(run, folder, overwrite)
+        files = keep_images(run, folder, keep, _change(run), overwrite=overwrite)
     if run.parameters.final.driz_combine:
         with timed(run.seconds, FINAL):
-            products = [(run.output, run.exposures)]
-            if per_exposure:
-                products += [(e.name, [e]) for e in run.exposures if e.name != run.output]
-            for done, (root, exposures) in enumerate(products):
-                run.progress(Step("mosaics", done, len(products), "mosaics"))
-                files += _write_mosaic(run, root, exposures, folder, formats, planes, overwrite)
-            run.progress(Step("mosaics", len(products), len(products), "mosaics"))
+            each = [e.name for e in run.exposures if e.name != run.output] if per_exposure else []
+            for done, name in enumerate([None, *each]):
+                run.progress(Step("mosaics", done, 1 + len(each), "mosaics"))
+                files += _write_mosaics(run, name, folder, formats, planes, overwrite)
+            run.progress(Step("mosaics", 1 + len(each), 1 + len(each), "mosaics"))
     files += _write_flags(run, folder, dq_copies, dq_zarr, overwrite)
     return Written(tuple(files))
 
 
-def _check(
-    run: AstroDrizzleRun, keep: Collection[str], formats: Collection[str], planes: Sequence[str]
+def _look_again(run: AstroDrizzleRun) -> None:
+    """Leave out exposures whose files have changed meanwhile, before any product has them."""
+
+    def attempt(exposure: ExposureRecord) -> InputError | None:
+        try:
+            check_unchanged(exposure)
+        except InputError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(run.threads) as pool:
+        found = [error for error in pool.map(attempt, run.exposures) if error is not None]
+    for error in {error.path: error for error in found}.values():
+        run.leave_out(error)
+
+
+def check_products(
+    run: AstroDrizzleRun,
+    *,
+    keep: Collection[str] = (),
+    formats: Collection[str] = ("fits",),
+    planes: Sequence[str] = PLANES,
+    dq_copies: bool = False,
+    dq_zarr: bool = False,
 ) -> None:
-    """Refuse what is unknown before any pixel is read, and steps that are off."""
+    """Refuse what cannot be asked of a run, before any pixel is read; see `write_run`.
+
+    Raises
+    ------
+    ParameterError
+        If something is unknown, a step is off, or nothing at all would be written.
+    """
     for what, given, known in (
         ("keep", keep, tuple(KEPT)),
         ("formats", formats, FORMATS),
@@ -141,46 +161,89 @@ def _check(
     for name in keep:
         if not makes(run.parameters, name):
             run.require(KEPT[name])
+    mosaic = bool(formats) and run.parameters.final.driz_combine
+    if not (mosaic or keep or dq_copies or dq_zarr or makes_clean(run.parameters)):
+        why = "driz_combine is False" if formats else "the mosaic is asked for in no format"
+        raise ParameterError(f"nothing would be written: {why}, and {_NOTHING_ELSE}")
 
 
-def makes(parameters: AstroDrizzleParameters, name: str) -> bool:
-    """Whether a run makes images of a step of `KEPT`."""
-    alone = name == "crmask" and parameters.cosmic_rays.driz_cr_single
-    return alone or bool(parameters.values()[KEPT[name]])
-
-
-def _write_mosaic(
+def _write_mosaics(
     run: AstroDrizzleRun,
-    root: str,
-    exposures: Sequence[ExposureRecord],
+    name: str | None,
     folder: Path,
     formats: Collection[str],
     planes: Sequence[str],
     overwrite: bool,
 ) -> list[Path]:
-    general, suffix = run.parameters.general, product_suffix(exposures)
+    """Write the mosaic of an exposure, or of all; what cannot be read any more is left out."""
     files: list[Path] = []
-    if "fits" in formats:
-        variables = tuple(name for name in PLANES if name in planes) + ("ctx",) * general.context
-        blocks, source = _blocks(run, exposures, variables)
-        files += write_product(
-            blocks,
-            folder,
-            root,
-            suffix,
-            source,
-            build=general.build,
-            context=general.context,
-            overwrite=overwrite,
-        )
-    if "zarr" in formats:
-        from hapdask.products.export_zarr import write_zarr
+    for write in [_FORMATS[each] for each in FORMATS if each in formats]:
 
-        _warm(run.plan_of(exposures, ALL))
-        path = product_path(folder, root, suffix, extension=".zarr")
-        write_zarr(run.mosaic_of(exposures), path, overwrite=overwrite)
-        files.append(path)
+        def attempt(write: Callable[..., list[Path]] = write) -> list[Path]:
+            exposures = [e for e in run.exposures if name in (None, e.name)]
+            if not exposures:
+                return []  # it was lost on the way
+            suffix = run.suffix if name is None else product_suffix(exposures)
+            target = _Target(folder, name or run.output, suffix, overwrite)
+            return write(run, exposures, target, planes)
+
+        files += outlive(run, attempt)
     return files
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a mosaic goes."""
+
+    folder: Path
+    root: str
+    suffix: Suffix
+    overwrite: bool
+
+
+def _write_fits(
+    run: AstroDrizzleRun,
+    exposures: Sequence[ExposureRecord],
+    target: _Target,
+    planes: Sequence[str],
+) -> list[Path]:
+    general = run.parameters.general
+    blocks, source = _blocks(run, exposures, _variables(run, planes))
+    return write_product(
+        blocks,
+        target.folder,
+        target.root,
+        target.suffix,
+        source,
+        build=general.build,
+        context=general.context,
+        overwrite=target.overwrite,
+    )
+
+
+def _variables(run: AstroDrizzleRun, planes: Sequence[str]) -> tuple[str, ...]:
+    """Variables of a mosaic that FITS files hold."""
+    context = ("ctx",) * run.planned.parameters.general.context
+    return tuple(name for name in PLANES if name in planes) + context
+
+
+def _write_zarr(
+    run: AstroDrizzleRun,
+    exposures: Sequence[ExposureRecord],
+    target: _Target,
+    planes: Sequence[str],
+) -> list[Path]:
+    """Write all planes: it is the Dataset as it is."""
+    from hapdask.products.export_zarr import write_zarr
+
+    _warm(run.plan_of(exposures, ALL))
+    path = product_path(target.folder, target.root, target.suffix, extension=".zarr")
+    write_zarr(run.mosaic_of(exposures), path, overwrite=target.overwrite)
+    return [path]
+
+
+#: What writes a mosaic in a format.
+_FORMATS: dict[str, Callable[..., list[Path]]] = {"fits": _write_fits, "zarr": _write_zarr}
 
 
 def _blocks(
@@ -224,59 +287,3 @@ def _write_flags(
 def _change(run: AstroDrizzleRun) -> FlagChange:
     general = run.parameters.general
     return FlagChange(crbit=general.crbit, resetbits=general.resetbits or 0)
-
-
-def _keep_single(run: AstroDrizzleRun, folder: Path, **options: Any) -> Iterator[Path]:
-    for e in run.exposures:
-        single = run[e.name].single
-        yield from step_files.write_single(single, folder, e, run.median_frame, **options)
-
-
-def _keep_median(run: AstroDrizzleRun, folder: Path, **options: Any) -> Iterator[Path]:
-    yield step_files.write_median(
-        run.median, folder, run.output, run.exposures, run.median_frame, **options
-    )
-
-
-def _keep_staticmask(run: AstroDrizzleRun, folder: Path, **options: Any) -> Iterator[Path]:
-    seen = set()
-    for e in run.exposures:
-        for extver, mask in _of_chips(run[e.name].staticmask, e):
-            if (mask.shape, extver) not in seen:
-                seen.add((mask.shape, extver))
-                yield step_files.write_static_mask(mask, folder, run.output, e, extver, **options)
-
-
-def _keep_chips(
-    name: str, write: Callable[..., Path], run: AstroDrizzleRun, folder: Path, **options: Any
-) -> Iterator[Path]:
-    for e in _shown(run, name):
-        for extver, image in _of_chips(getattr(run[e.name], name), e):
-            yield write(image, folder, e, extver, **options)
-
-
-def _keep_clean(run: AstroDrizzleRun, folder: Path, overwrite: bool) -> Iterator[Path]:
-    for e in _shown(run, "blot"):
-        blots = dict(_of_chips(run[e.name].blot, e))
-        yield write_clean(e, folder, blots, _change(run), overwrite=overwrite)
-
-
-def _shown(run: AstroDrizzleRun, name: str) -> list[ExposureRecord]:
-    """Give the exposures that have an image of a step: those in no median have no blot."""
-    return [e for e in run.exposures if name != "blot" or run[e.name].has_partner]
-
-
-def _of_chips(image: xr.DataArray, exposure: ExposureRecord) -> Iterator[tuple[int, xr.DataArray]]:
-    """Take chips from one another, each with its EXTVER and without what pads it."""
-    for k, chip in enumerate(exposure.chips):
-        yield chip.extver, image[k, : chip.shape[0], : chip.shape[1]]
-
-
-_KEEPERS: dict[str, Callable[..., Iterator[Path]]] = {
-    "single": _keep_single,
-    "median": _keep_median,
-    "blot": partial(_keep_chips, "blot", step_files.write_blot),
-    "crmask": partial(_keep_chips, "crmask", partial(step_files.write_chip_mask, what="crmask")),
-    "staticmask": _keep_staticmask,
-    "skymask": partial(_keep_chips, "skymask", partial(step_files.write_chip_mask, what="skymask")),
-}

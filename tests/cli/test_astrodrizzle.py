@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from hapdask.cli.astrodrizzle.reading import KINDS
 from hapdask.config.astrodrizzle import NAMES
-from hapdask.recipes.astrodrizzle.writing import KEPT
+from hapdask.recipes.astrodrizzle.keeping import KEPT
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def test_an_interruption_leaves_a_hint(hapdask, files, out, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hapdask.recipes.astrodrizzle.run.measure", interrupt)
+    monkeypatch.setattr("hapdask.recipes.astrodrizzle.finding.measure", interrupt)
     run = hapdask("astrodrizzle", *files, "-o", out)
     assert run.code == 130
     assert "interrupted" in run.err

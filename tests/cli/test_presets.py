@@ -109,6 +109,18 @@ def test_what_the_number_of_exposures_turns_off_says_so(hapdask):
     assert "off: no exposure has a partner" in hapdask("presets", "uvis", 1).out
 
 
+def test_binned_pixels_have_their_own(hapdask):
+    found = hapdask("presets", "uvis", 3, "--binned", "--json").json
+    assert found["binned"] is True
+    told = found["parameters"]["driz_cr_scale"]
+    assert told["origin"] == "astrodrizzle/default.toml [binned]"
+    assert told["value"] != hapdask("presets", "uvis", 3, "--json").json["parameters"][
+        "driz_cr_scale"]["value"]  # fmt: skip
+    shown = hapdask("presets", "uvis", 3, "--binned").out
+    assert "3 exposures, preset default, binned\n" in shown
+    assert "default.toml [binned]" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -124,6 +136,8 @@ def test_what_the_number_of_exposures_turns_off_says_so(hapdask):
         (("ir", 2, "--for", "nothing"), "neither astrodrizzle nor mosaic"),
         (("ir", 2, "--toml", "--json"), "choose --toml or --json"),
         (("--preset", "compat"), "DETECTOR"),
+        (("--binned",), "DETECTOR"),
+        (("ir", 2, "--for", "mosaic", "--binned"), "no parameter of mosaic depends on it"),
     ],
 )
 def test_wrong_words(hapdask, words, message):

@@ -254,7 +254,55 @@ def test_compat_svm_of_sbc_has_no_sky_and_no_cosmic_rays():
     assert (values["final_scale"], values["skysub"], values["driz_cr"]) == (0.025, False, False)
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("n", "scale", "table"), [(2, (5.0, 3.0), ""), (7, (4.0, 2.4), ".n6")])
+def test_binned_pixels_have_wide_slopes_and_no_single_image_test(place, n, scale, table):
+    found = load_astrodrizzle(*place, n, binned=True)
+    label = "astrodrizzle/default.toml [binned"
+    assert found.parameters.cosmic_rays.driz_cr_scale == scale
+    assert found.origin["driz_cr_scale"] == f"{label}{table}]"
+    assert not found.parameters.cosmic_rays.driz_cr_single
+    if found.parameters.cosmic_rays.driz_cr:
+        assert found.origin["driz_cr_single"] == f"{label}]"
+    changed = {"driz_cr_scale", "driz_cr_single"}
+    values, whole = found.parameters.values(), flat(place, n, "default")
+    assert {name for name in NAMES if values[name] != whole[name]} <= changed
+
+
+@pytest.mark.parametrize("preset", ["compat", "compat-svm"])
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_upstream_does_not_know_binning(preset, n):
+    for place in PLACES:
+        found = load_astrodrizzle(*place, n, preset=preset, binned=True)
+        assert found == load_astrodrizzle(*place, n, preset=preset)
+
+
 # Who wins
+
+
+def test_a_users_file_has_tables_for_binned_pixels(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "driz_cr_scale = '2 1'\n[binned.n3]\ndriz_cr_grow = 3\n"
+        "[binned]\ndriz_cr_grow = 2\n[WFC3.UVIS.n2]\ndriz_cr_grow = 4\n"
+    )
+    for n, grow, table in ((2, 2, "[binned]"), (3, 3, "[binned.n3]")):
+        found = load_astrodrizzle("WFC3", "UVIS", n, binned=True, file=file)
+        assert found.parameters.cosmic_rays.driz_cr_grow == grow
+        assert found.origin["driz_cr_grow"] == f"{file} {table}"
+        assert found.origin["driz_cr_scale"] == str(file)  # over the packaged [binned]
+    assert load_astrodrizzle("WFC3", "UVIS", 3, file=file).parameters.cosmic_rays.driz_cr_grow == 4
+    for text, message in (
+        ("[binned]\ndriz_cr_snrs = 1\n", r"driz_cr_snr.*"),
+        ("[binned.WFC3]\ndriz_cr_grow = 1\n", r"\[binned.WFC3\]: expected n1, n2"),
+        ("binned = true\n", "unknown parameter 'binned'"),
+    ):
+        file.write_text(text)
+        with pytest.raises(ParameterError, match=message):
+            load_astrodrizzle("WFC3", "UVIS", 3, file=file)
+    file.write_text("[binned]\npixfrac = 0.8\n")
+    with pytest.raises(ParameterError, match=r"\[binned\]: no parameter here depends on binning"):
+        load_parameters("WFC3", "UVIS", 3, file=file)
 
 
 def test_values_stand_over_files_and_files_over_presets(tmp_path):

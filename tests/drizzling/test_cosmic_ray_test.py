@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from hapdask.drizzling.cosmic_ray_test import (
     CosmicRayTest,
@@ -118,6 +119,37 @@ def test_tails_lie_away_from_the_amplifier(exposure, turn):
     assert set(x) == {4}
     boxed = grown(bad, chip, CosmicRayTest(ctegrow=3, grow=3))
     assert boxed.sum() == 9 + max(len(rows) - 2, 0)
+
+
+def upstream_tails(bad, length, direction):
+    """AstroDrizzle's: good neighbours are counted, and beyond its ends a chip is mirrored."""
+    kernel = np.zeros((2 * length + 1, 2 * length + 1))
+    rows = slice(0, length) if direction > 0 else slice(length + 1, None)
+    kernel[rows, length] = 1.0
+    return signal.convolve2d(1 - bad, kernel, mode="same", boundary="symm") < length
+
+
+@pytest.mark.parametrize(
+    ("turn", "row", "ours", "more"),
+    [(1, 1, [1, 2, 3, 4, 5], [0]), (-1, 10, [6, 7, 8, 9, 10], [11]), (1, 6, [6, 7, 8, 9, 10], [])],
+)
+def test_tails_are_not_mirrored_at_the_ends_of_a_chip(exposure, turn, row, ours, more):
+    """A hit near the first rows has no twin before them whose tail runs into the chip.
+
+    Upstream marks pixels there on the side of the amplifier, which no charge has passed late;
+    its direction has the other sign.  (The hit itself is for its other mask.)
+    """
+    chip = replace(exposure.chips[0], tail=turn)
+    bad = np.zeros((12, 5), np.uint8)
+    bad[row, 2] = 1
+    found = grown(bad, chip, CosmicRayTest(ctegrow=4))
+    assert np.flatnonzero(found[:, 2]).tolist() == ours
+    theirs = upstream_tails(bad, 4, -turn) | (bad > 0)
+    extra = np.flatnonzero(theirs[:, 2] & ~found[:, 2].astype(bool)).tolist()
+    assert extra == more
+    assert not (found[:, 2].astype(bool) & ~theirs[:, 2]).any()
+    upstream = CosmicRayTest(ctegrow=4, upstream=True)
+    assert np.array_equal(grown(bad, chip, upstream), found)  # `compat` leaves them, too
 
 
 def test_upstream_marks_all_where_there_are_no_tails(exposure):

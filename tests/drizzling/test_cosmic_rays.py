@@ -1,5 +1,7 @@
 """Cosmic rays of a stack: found, the same for tiles of any size, kept as masks."""
 
+import errno
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.cosmic_rays import CosmicRayTest, Stack, find_cosmic_rays
-from hapdask.drizzling.hits import HitBits
+from hapdask.drizzling.hits import ChipHits, HitSpool
 from hapdask.drizzling.median import Combination, StackMember
 from hapdask.drizzling.rejecting import _outside, reject_cosmic_rays, tile_tests
 from hapdask.drizzling.sky import set_sky
@@ -144,8 +146,8 @@ def test_deep_stacks_get_small_tiles(stack, frame):
     assert {t.tile.shape for t in tile_tests(stack, frame)} == {frame.shape}
     copies = tuple(replace(e, name=f"{e.name}{k}") for k in range(25) for e in stack.exposures)
     deep = replace(stack, exposures=copies, members=stack.members * 25, images=len(copies))
-    sides = {max(t.tile.shape) for t in tile_tests(deep, frame, threads=8)}
-    assert max(sides) <= 512
+    sizes = {math.prod(t.tile.shape) for t in tile_tests(deep, frame, threads=8)}
+    assert max(sizes) <= 512**2
     assert StepGraphs(deep, frame, threads=8).tile <= 512
     assert StepGraphs(stack, frame, threads=8).tile == TILE
 
@@ -197,13 +199,31 @@ def test_a_folder_that_cannot_be_made(stack, frame, tmp_path):
         reject_cosmic_rays(stack, frame, tmp_path / "file" / "masks")
 
 
-@pytest.mark.parametrize("shape", [(7, 13), (64, 64), (1, 1)])
-def test_bits_of_a_chip(shape):
+@pytest.mark.parametrize("held", [100, 10**6])
+def test_a_spool_keeps_the_pixels_of_every_chip(held, tmp_path, monkeypatch):
+    """In memory or, once they are many, on disk; nothing stays there."""
+    monkeypatch.setattr("hapdask.drizzling.hits._HELD", held)
     rng = np.random.default_rng(1)
-    bits, expected = HitBits(shape), np.zeros(shape, np.uint8)
-    assert not bits.mask().any()
-    for _ in range(3):
-        pixels = np.sort(rng.choice(expected.size, max(expected.size // 5, 1), replace=False))
-        bits.add(pixels)
-        expected.reshape(-1)[pixels] = 1
-    assert np.array_equal(bits.mask(), expected)
+    shapes = {("a", 1): (7, 13), ("a", 2): (64, 64), ("b", 1): (1, 1)}
+    expected = {chip: np.zeros(shape, np.uint8) for chip, shape in shapes.items()}
+    with HitSpool(tmp_path) as spool:
+        for _ in range(3):
+            for chip, mask in expected.items():
+                pixels = np.sort(rng.choice(mask.size, max(mask.size // 5, 1), replace=False))
+                spool.add(ChipHits(*chip, pixels))
+                mask.reshape(-1)[pixels] = 1
+        for chip, mask in expected.items():
+            assert np.array_equal(spool.mask(*chip, shapes[chip]), mask)
+        assert not spool.mask("c", 1, (3, 3)).any()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told(tmp_path):
+    with HitSpool(tmp_path) as spool:
+        spool._file.write = _no_space
+        with pytest.raises(StoreError, match="cannot keep cosmic rays: No space left"):
+            spool.add(ChipHits("a", 1, np.arange(3)))
+
+
+def _no_space(content):
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -53,7 +53,8 @@ def weights(exposures):
 
 
 def combine(exposures, members, how, frame=FRAME, images=None):
-    return combine_exposures(exposures, members, frame, TURBO, how, images=images or len(exposures))
+    images = images or len(exposures)
+    return combine_exposures(exposures, members, frame, TURBO, how, images=images).sci
 
 
 def bad_of(weights, members, maskpt):

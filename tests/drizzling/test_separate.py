@@ -38,6 +38,49 @@ def test_alone_is_a_mosaic_of_one(expose, fields, kernel, pixfrac):
     assert np.abs(single.wht - wht)[deep].max() < 1e-3 * wht.max()
 
 
+def lanczos3(t):
+    return np.where(np.abs(t) < 3.0, np.sinc(t) * np.sinc(t / 3.0), 0.0)
+
+
+def by_table(t):
+    """As AstroDrizzle's separate step has it: steps of 0.01, read one entry too far."""
+    return lanczos3(0.01 * (np.floor(np.abs(t) / 0.01 + 0.5) + 1.0))
+
+
+def test_lanczos3_is_its_formula_not_a_table(expose, fields):
+    """AstroDrizzle's look-up is off by one entry: the weight of a tap by up to 0.02.
+
+    It keeps pixels of negative weight as well, whose values mean nothing; here they have none.
+    """
+    # Measured: cdriz.tdriz of drizzlepac 3.11, one pixel of weight 1 moved by (0.3, -0.2).
+    upstream = [0.028713, -0.132340, 0.768954, 0.297198, -0.073871, 0.009013]
+    offsets = np.arange(-2, 4) - 0.3
+    np.testing.assert_allclose(by_table(offsets) * by_table(0.2), upstream, atol=2e-6)
+
+    at = (40, 60)
+
+    def fill(rng, shape):
+        dq = np.full(shape, 4, np.int16)
+        dq[at] = 0
+        return replace(fields.clean(rng, shape), dq=dq)
+
+    record = expose("ia0a01aaq", chips=1, shape=(90, 130), tables=False, fill=fill)
+    (chip,) = record.chips
+    frame = Frame.from_center(150.1, 2.2, chip.idcscale, (400, 400))
+    single = drizzle_single(record, frame, replace(TURBO, kernel="lanczos3"))
+    x, y = frame.sky_to_pixel(
+        *chip.distortion.pixel_to_sky(np.array([at[1]]) * 1.0, np.array([at[0]]) * 1.0)
+    )
+    rows, columns = np.arange(400) - y, np.arange(400) - x
+    exact = np.outer(lanczos3(rows), lanczos3(columns))
+    table = np.outer(by_table(rows), by_table(columns))
+    weight = single.wht / record.exptime
+    np.testing.assert_allclose(weight, np.maximum(exact, 0.0), atol=1e-6)
+    assert np.abs(weight - np.maximum(table, 0.0)).max() > 5e-3
+    assert table.min() < -0.05
+    assert np.array_equal(np.isfinite(single.sci), single.wht > 0.0)
+
+
 def test_windows_have_the_same_bits(medium):
     whole = drizzle_single(medium[1], FRAME, TURBO)
     for rows, columns in ((slice(0, 900), slice(0, 313)), (slice(377, 501), slice(255, 900)),

@@ -47,7 +47,7 @@ def exposure(tmp_path_factory):
     return observe(tmp_path_factory.mktemp("one"), UVIS, hit=True)
 
 
-@pytest.mark.parametrize(("setup", "asked"), [(UVIS, 0.85), (WFC, 0.85), (WFPC2, 0.4)])
+@pytest.mark.parametrize(("setup", "asked"), [(UVIS, 0.85), (WFC, 0.85), (WFPC2, 0.33)])
 def test_hits_are_found_and_stars_keep_their_light(tmp_path, setup, asked):
     """WFPC2's large pixels hold a star as they hold a hit: only tracks can be told apart."""
     hit = observe(tmp_path / "hit", setup, hit=True)
@@ -68,6 +68,31 @@ def test_hits_are_found_and_stars_keep_their_light(tmp_path, setup, asked):
     assert raised > 500
     assert found / raised > asked
     assert lost / light < 5e-3
+
+
+@pytest.mark.parametrize("extver", [2, 3, 4])
+def test_faint_stars_of_wfpc2_keep_their_cores(tmp_path, extver):
+    """As sharp as hits, and too faint for their wings to show: what is not told apart stays."""
+    rng = np.random.default_rng(extver)
+    pointing = Pointing(RA, DEC, 10.0)
+    scene = Scene.stars(
+        RA + rng.uniform(-0.02, 0.02, 1500), DEC + rng.uniform(-0.02, 0.02, 1500),
+        rng.uniform(22.0, 26.0, 1500),
+    )  # fmt: skip
+    exposure = simulate_exposure(
+        scene, *WFPC2, pointing, 400.0, seed=3, chips=[extver],
+        options=Options(cosmic_rays=False, flag_cosmic_rays=0.0),
+    )  # fmt: skip
+    (record,) = open_exposures(exposure.write(tmp_path), strict=True)
+    record = set_sky(record, NOTHING)
+    (chip,) = record.chips
+    rows = read_chip_rows(record, chip, 0, chip.shape[0])
+    light = rows.sci - chip.sky
+    noise = np.hypot(chip.read_noise, np.sqrt(chip.sky * chip.gain)) / chip.gain
+    seen = (light > 6.0 * noise) & (rows.dq == 0)
+    assert seen.sum() > 200
+    found = find_in_single_image(record, chip)
+    assert light[seen & found].sum() < 5e-3 * light[seen].sum()
 
 
 def test_masks_become_part_of_the_records(exposure, tmp_path):

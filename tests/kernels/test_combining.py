@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapdask.kernels.combining import choose_minimum, combine, make_picks, network
+from hapdask.kernels.combining import choose_minimum, combine, keep_quiet, make_picks, network
 
 
 def run(stack, low=0, high=0, *, median=True, empty=0.0):
@@ -121,3 +121,31 @@ def test_bits_depend_on_no_neighbour(median):
     for first, last in ((0, 1), (3, 30), (5, 262), (251, 700), (699, 700)):
         part, _ = run(np.ascontiguousarray(stack[:, :, first:last]), 1, 1, median=median)
         np.testing.assert_array_equal(part, whole[:, first:last])
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 7])
+def test_noisy_images_stay_out_of_pixels_that_two_quiet_ones_cover(n):
+    """By the rule, pixel by pixel; what is left is told apart from what was bad by nothing else."""
+    rng = np.random.default_rng(n)
+    stack = with_holes(n, n + 50)
+    variances = rng.choice([1.0, 3.0, 9.0, 1e4], n)
+    times, behind = rng.uniform(10.0, 1000.0, (2, n))
+    numbers = (np.arange(n) + 20).astype(np.float32)
+    kept, shape = stack.copy(), stack.shape[1:]
+    weight, background, reference = (np.empty(shape, np.float32) for _ in range(3))
+    order = np.argsort(variances, kind="stable")
+    keep_quiet(kept, order, variances, numbers, 4.0, (times, behind), weight, background, reference)
+    for y, x in np.ndindex(shape):
+        good = [i for i in order if not np.isnan(stack[i, y, x])]
+        if not good:
+            assert np.isnan(reference[y, x])
+            assert weight[y, x] == background[y, x] == 0.0
+            continue
+        second = good[min(1, len(good) - 1)]
+        limit = 4.0 * variances[second] if len(good) > 1 else np.inf
+        left = [i for i in good if variances[i] <= limit]
+        assert set(np.flatnonzero(~np.isnan(kept[:, y, x]))) == set(left)
+        assert reference[y, x] == numbers[second]
+        assert weight[y, x] == np.float32(len(left) * times[second])
+        assert background[y, x] == np.float32(len(left) * behind[second])
+    assert np.array_equal(kept[~np.isnan(kept)], stack[~np.isnan(kept)])

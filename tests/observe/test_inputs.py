@@ -318,3 +318,52 @@ class TestOthers:
         assert (record.name, record.visit, record.suffix) == ("ia0a01aaq", "ia0a01", "flc")
         make(primary={"ROOTNAME": None}).rename(tmp_path / name)
         assert open_exposures(tmp_path / name)[0].name == "ia0a01aa"
+
+
+class TestTwice:
+    """A file given by several ways is one exposure; what lists say of it is put together."""
+
+    def test_an_association_and_its_member(self, files):
+        table = files[0].parent / "ia0a00010_asn.fits"
+        names = [file.name[:9].upper() for file in files]
+        columns = [
+            fits.Column("MEMNAME", "14A", array=[*names, "IA0A00010"]),
+            fits.Column("MEMTYPE", "14A", array=["EXP-DTH"] * 3 + ["PROD-DTH"]),
+        ]
+        hdu = fits.BinTableHDU.from_columns(columns)
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(table)
+        for given in ([table, files[1]], [files[1], table], [f"{files[1]},{table}", table]):
+            exposures = open_exposures(given, strict=True)
+            assert len(exposures) == len(exposures.verdicts) == 3
+            assert exposures.product == "ia0a00010"
+
+    def test_links_and_patterns(self, files, tmp_path, monkeypatch):
+        link = tmp_path / "linked_flc.fits"
+        link.symlink_to(files[0])
+        monkeypatch.chdir(files[0].parent)
+        given = [files[0], link, "*_flc.fits", f"./{files[2].name}", "ia0a02aaq"]
+        assert [e.url for e in read_inputs(given)] == [str(file) for file in files]
+
+    def test_maps_of_one_list_and_cells_of_another(self, files, tmp_path):
+        maps = listed(tmp_path / "maps", f"{files[0]} {files[1]}")
+        cells = listed(
+            tmp_path / "cells.out",
+            TEN.format(name=files[0].name, path=files[0], cell="skycell-p1889x07y19", new="OLD"),
+        )
+        (entry,) = read_inputs([files[0], f"@{maps}", cells])
+        assert entry.ivm == str(files[1])
+        assert entry.skycells == ("skycell-p1889x07y19",)
+
+    def test_a_contradiction_is_told(self, files, tmp_path):
+        one, two = (listed(tmp_path / f"list{k}", f"{files[0]} {files[k]}") for k in (1, 2))
+        exposures = open_exposures([f"@{one}", f"@{two}"])
+        assert [verdict.status for _, verdict in exposures.verdicts] == ["accepted", "rejected"]
+        assert "given twice, with ivm" in exposures.verdicts[1][1].reason
+        assert exposures.ivm_maps == {exposures[0].name: str(files[1])}
+        with pytest.raises(InputError, match="given twice"):
+            open_exposures([f"@{one}", f"@{two}"], strict=True)
+
+    def test_a_copy_is_another_file(self, files, make, tmp_path):
+        copy = make("ia0a01aaq", shape=(6, 5), tables=False, directory=tmp_path / "copy")
+        exposures = open_exposures([files[0], copy])
+        assert "duplicate" in exposures.verdicts[1][1].reason

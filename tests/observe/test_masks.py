@@ -199,3 +199,12 @@ def test_masks_that_are_read_together_are_checked_too(tmp_path, mask):
         assert masks.rows(64, 128).any()
         with pytest.raises(InputError, match="not the one of the record"):
             masks.rows(64, 129)
+
+
+def test_blocks_are_read_once_while_a_chip_is_open(tmp_path, mask):
+    ref = write_mask(tmp_path / "m.mask", mask, "user")
+    with ExitStack() as stack:
+        masks = OpenMasks([ref], SHAPE, stack)
+        np.testing.assert_array_equal(masks.rows(70, 71), mask[70:71])
+        os.truncate(ref.url, 0)  # behind its back
+        np.testing.assert_array_equal(masks.rows(66, 120), mask[66:120])

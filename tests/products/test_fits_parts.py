@@ -249,18 +249,19 @@ def test_context_bits_and_their_limits():
     sets = {11: [("e0", 1)], 2**64 - 1: [("e15", 2), ("e16", 1), ("e19", 2)]}
     palette, bits = Palette.from_mapping(sets), ContextBits(chips, "x.fits")
     keys = np.array([[0, 11], [2**64 - 1, 11]], dtype=np.uint64)
-    planes = bits.planes_of(keys, palette)
-    assert planes.dtype == np.int32
+    planes = list(bits.planes_of(keys, palette))
+    assert planes[0].dtype == np.int32
     assert planes[0].tolist() == [[0, 1], [-(2**31), 1]]  # bit 31 is the sign
     assert planes[1].tolist() == [[0, 0], [1 | 1 << 7, 0]]
     assert bits.count(keys, palette).tolist() == [[0, 1], [3, 1]]
     with pytest.raises(StoreError, match="key 5 is not in the palette"):
-        bits.planes_of(np.array([[5]], dtype=np.uint64), palette)
+        list(bits.planes_of(np.array([[5]], dtype=np.uint64), palette))
     with pytest.raises(StoreError, match=r"e0\[SCI,1\] is in the mosaic but not among"):
-        ContextBits(chips[1:], "x.fits").planes_of(keys, palette)
+        list(ContextBits(chips[1:], "x.fits").planes_of(keys, palette))
     # a chip that is in the palette but in no pixel need not be known
     only = np.full((1, 1), 2**64 - 1, np.uint64)
-    assert ContextBits(chips[1:], "x.fits").planes_of(only, palette)[0, 0, 0] == (1 << 30) - 2**31
+    first = next(ContextBits(chips[1:], "x.fits").planes_of(only, palette))
+    assert first[0, 0] == (1 << 30) - 2**31
 
 
 @given(st.integers(1, 130), st.integers(0, 10**6))
@@ -277,7 +278,7 @@ def test_keys_become_planes_and_keys_again(n, seed):
         sets[key] = chosen
     keys = rng.choice(np.array(list(sets), np.uint64), (17, 23))
     bits = ContextBits(chips, "x.fits")
-    planes = bits.planes_of(keys, Palette.from_mapping(sets))
+    planes = np.stack(list(bits.planes_of(keys, Palette.from_mapping(sets))))
     assert planes.shape == (-(-n // 32), 17, 23)
     np.testing.assert_array_equal(keys_of_planes(planes, chips), keys)
     lengths = np.vectorize(lambda key: len(sets[int(key)]))(keys)

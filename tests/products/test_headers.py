@@ -2,6 +2,7 @@
 
 import gzip
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,23 @@ def test_nothing_of_the_detectors_wcs_is_left():
         render([*ProductCards(source, FRAME, "x", {}).image("SCI", "")])
     )
     assert not [k for k in header if k.startswith(("CTYPE", "CRVAL")) and k[-1] not in "12"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_sci_tells_the_solution_of_the_first_input_where_its_header_does(same):
+    """WCSTYPE and the errors of the fit stand beside WCSNAME, if they are said of that one."""
+    record = exposure()
+    told = {
+        "WCSNAME": record.wcsname if same else "IDC_x", "WCSTYPE": "aligned by visit",
+        "RMS_RA": 3.0, "RMS_DEC": 4.0, "CRDER1": 8e-10,
+    }  # fmt: skip
+    chips = tuple(
+        replace(chip, keywords=tuple((dict(chip.keywords) | told).items())) for chip in record.chips
+    )
+    _, science = cards_of(HeaderSource(exposures=(replace(record, chips=chips), exposure(n=1))))
+    assert science["WCSNAME"] == record.wcsname
+    for keyword in told.keys() - {"WCSNAME"}:
+        assert science.get(keyword) == (told[keyword] if same else None)
 
 
 def test_sections_stay_in_order_and_empty_ones_go():

@@ -118,6 +118,21 @@ def test_a_second_run_replaces_the_sky_where_it_stands(tmp_path, nicmos):
         assert hdus["SCI"].header["MDRIZSKY"] == 7.0
 
 
+def test_long_strings_are_announced_once(tmp_path, nicmos):
+    """LONGSTRN stands before the first string that goes on; one that is there already stays."""
+    with fits.open(nicmos, mode="update") as hdus:
+        hdus["SCI", 1].header["S_REGION"] = "POLYGON ICRS " + " ".join(["12.3456789012"] * 10)
+    (first,) = write_copies(opened(nicmos), tmp_path / "one", CHANGE).paths
+    again = first.rename(tmp_path / first.name)
+    (second,) = write_copies(opened(again), tmp_path / "two", CHANGE).paths
+    for path in (again, second):
+        cards = list(fits.getheader(path, ("SCI", 1)))
+        assert cards.count("LONGSTRN") == 1
+        assert cards.index("LONGSTRN") < cards.index("S_REGION")
+        assert fits.getheader(path, ("SCI", 1))["S_REGION"].count("12.3") == 10
+    assert "LONGSTRN" not in fits.getheader(second, ("DQ", 1))
+
+
 @pytest.mark.parametrize("bit", [0, 32768])
 def test_other_bits(tmp_path, nicmos, bit):
     (exposure,) = (masked(e, tmp_path) for e in opened(nicmos))

@@ -11,7 +11,7 @@ from stacks import SIDE, observe_stack
 import hapdask as hd
 from hapdask.errors import InputError, ParameterError, PlanError
 from hapdask.recipes.astrodrizzle.final import window_tasks
-from hapdask.recipes.astrodrizzle.writing import KEPT
+from hapdask.recipes.astrodrizzle.keeping import KEPT
 
 PLANES = ("sci", "wht", "err", "ctx")
 #: The simulator tells cosmic rays and hot pixels in DQ, which the test is to find by itself.
@@ -167,12 +167,12 @@ def test_again_makes_another_frame_of_the_same_masks(rejected):
 
 def test_a_second_run_finds_what_the_first_measured(files, tmp_path, monkeypatch):
     first = hd.astrodrizzle(files, where=tmp_path, **BLIND).reject()
-    from hapdask.recipes.astrodrizzle import finding, run
+    from hapdask.recipes.astrodrizzle import finding
 
     def refuse(*args, **kwargs):
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(run, "measure", refuse)
+    monkeypatch.setattr(finding, "measure", refuse)
     monkeypatch.setattr(finding, "reject_cosmic_rays", refuse)
     second = hd.astrodrizzle(files, where=tmp_path, final_scale=0.06, **BLIND).reject()
     assert second.exposures == first.exposures
@@ -277,7 +277,12 @@ def test_processes_of_a_cluster_make_the_same_bytes(files, rejected, tmp_path):
         lazy = hd.astrodrizzle(files, client=client, **BLIND).mosaic[list(PLANES)].compute()
         run = hd.astrodrizzle(files, client=client, where=tmp_path / "work", **BLIND).reject()
         kept = run.mosaic[list(PLANES)].compute()
-        written = run.write(tmp_path / "out").files
+        files_of_all = run.write(tmp_path / "out", keep=("blot",)).files
+    written = [path for path in files_of_all if not path.name.endswith("_blt.fits")]
+    assert len(files_of_all) - len(written) == len(run.exposures)
+    for exposure in run.exposures:
+        blot = fits.getdata(tmp_path / f"out/{exposure.name}_sci1_blt.fits").astype(np.float32)
+        assert blot.tobytes() == rejected[exposure.name].blot.values[0].tobytes()
     here = rejected.mosaic[list(PLANES)].compute()
     for name in PLANES:
         assert lazy[name].values.tobytes() == here[name].values.tobytes(), name
@@ -333,3 +338,16 @@ def test_an_exposure_without_a_partner_is_looked_at_alone(files, observed):
     assert plain.resolved.origin["driz_cr_single"] == "off: driz_cr is"
     with_rays, without = plain.mosaic.sci.values, run.mosaic.sci.values
     assert np.nansum(with_rays) > np.nansum(without)
+
+
+def test_bits_of_ctx_keep_the_order_of_the_run_through_zarr(files, tmp_path):
+    """A run counts its bits in the order of its inputs, which need not be that of their names."""
+    run = hd.astrodrizzle(list(reversed(files[:2])), driz_cr=False, **BLIND)
+    done = run.write(tmp_path, formats=("fits", "zarr"))
+    (store,) = (path for path in done.files if path.suffix == ".zarr")
+    (ctx,) = (path for path in done.files if path.name.endswith("_ctx.fits"))
+    stored = hd.open_mosaic(store)
+    assert list(stored.attrs["records"]) == [e.name for e in run.exposures]
+    assert [e.name for e in run.exposures] == [p.name[:9] for p in reversed(files[:2])]
+    path = stored.hap.to_fits(tmp_path / "again_drc.fits", context=True)
+    assert np.array_equal(fits.getdata(path, "CTX"), fits.getdata(ctx))

@@ -7,7 +7,7 @@ from stacks import DEC, RA, crowded, observe_stack
 
 import hapdask as hd
 from hapdask.errors import InputError, ParameterError, PlanError
-from hapdask.recipes.astrodrizzle.writing import KEPT
+from hapdask.recipes.astrodrizzle.keeping import KEPT
 from hapdask.simulate import Mode, Pointing, Subarray, simulate_exposure
 
 

@@ -19,7 +19,9 @@ from hapdask.simulate.pointing import TangentFrame, attitude, direction
 from hapdask.simulate.templates import load_template
 
 REAL = [("WFC3", "UVIS"), ("WFC3", "IR"), ("ACS", "WFC"), ("ACS", "HRC"), ("WFPC2", "PC")]
-DETECTORS = [*REAL, ("ACS", "SBC"), ("STIS", "CCD"), ("NICMOS", "NIC2")]
+INVENTED = [("STIS", "CCD"), ("STIS", "NUV-MAMA"), ("STIS", "FUV-MAMA"), ("NICMOS", "NIC1"),
+            ("NICMOS", "NIC2"), ("NICMOS", "NIC3")]  # fmt: skip
+DETECTORS = [*REAL, ("ACS", "SBC"), *INVENTED]
 TRUTH = Path(__file__).parent / "data" / "template_positions.csv"
 MAS = 1 / 3.6e6  # degrees
 
@@ -101,9 +103,10 @@ def test_the_target_falls_on_the_aperture_moved_by_the_dither(instrument, name):
     template = load_template(detector.template)
     base = attitude(template, Pointing(50.0, 30.0, 20.0), truth=True)
     assert separation(*base.aperture, 50.0, 30.0) < 1e-12
-    dither = (3.0, -7.0)
+    dither = (3.0, -7.0) if name != "NIC1" else (1.5, -3.5)  # its field is 11 arcsec wide
     moved = attitude(template, Pointing(50.0, 30.0, 20.0, dither=dither), truth=True)
-    assert separation(*moved.aperture, 50.0, 30.0) * 3600 == pytest.approx(math.hypot(3, 7), 1e-6)
+    offset = separation(*moved.aperture, 50.0, 30.0) * 3600
+    assert offset == pytest.approx(math.hypot(*dither), 1e-6)
     # the same sky moves by +dither in detector pixels (distortion: a few per cent)
     extver = template.chips[0]
     before, after = (

@@ -78,7 +78,7 @@ def astrodrizzle(
     exposures = open_files(files, wcs, select=False)
     asked["ivm"] = _maps(inputs, exposures, steps, settings)
     if dry_run:
-        _show_plan(exposures, asked, out, strict=strict, as_json=as_json)
+        _show_plan(exposures, asked, wanted, out, strict=strict, as_json=as_json)
     else:
         page_of = typed if products.report else None
         _make(exposures, asked, wanted, out, team, page_of, strict=strict, as_json=as_json)
@@ -96,6 +96,7 @@ def _maps(inputs: Inputs, exposures: Exposures, steps: Steps, settings: Mapping[
         first.detector,
         count,
         preset=steps.preset,
+        binned=any(exposure.binned for exposure in exposures),
         file=steps.parameters,
         overrides=settings,
     )
@@ -107,14 +108,24 @@ def _maps(inputs: Inputs, exposures: Exposures, steps: Steps, settings: Mapping[
 
 
 def _plan(
-    exposures: Exposures, asked: Mapping[str, Any], out: Path, *, strict: bool
+    exposures: Exposures,
+    asked: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    out: Path,
+    *,
+    strict: bool,
 ) -> AstroDrizzleRun:
     """Plan a run; with ``strict``, a file that must be left out is an error."""
+    from hapdask.cli.astrodrizzle.reading import kept_by
     from hapdask.products.run_product import product_path
     from hapdask.recipes.astrodrizzle.run import astrodrizzle as plan
+    from hapdask.recipes.astrodrizzle.writing import check_products
 
     run = plan(exposures, **asked)
-    product_path(out, run.output, run.planned.suffix)  # refuses what is no name
+    product_path(out, run.output, run.suffix)  # refuses what is no name
+    products = {**wanted, "keep": kept_by(run, wanted["keep"])}
+    del products["per_exposure"]  # goes with the mosaic, if there is one
+    check_products(run, **products)
     if strict and run.left_out:
         raise PlanError(
             "some inputs cannot be used:" + "".join(f"\n  {i.error()}" for i in run.left_out)
@@ -123,11 +134,17 @@ def _plan(
 
 
 def _show_plan(
-    exposures: Exposures, asked: Mapping[str, Any], out: Path, *, strict: bool, as_json: bool
+    exposures: Exposures,
+    asked: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    out: Path,
+    *,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     from hapdask.cli.astrodrizzle.view import plan_document, show_plan, warnings_of
 
-    run = _plan(exposures, asked, out, strict=strict)
+    run = _plan(exposures, asked, wanted, out, strict=strict)
     if as_json:
         show_json(plan_document(run))
     else:
@@ -153,15 +170,15 @@ def _make(
     from hapdask.cli.progress import ProgressView
     from hapdask.products.objects import storage_errors
 
-    run = _plan(exposures, asked, out, strict=strict)
+    run = _plan(exposures, asked, wanted, out, strict=strict)
     kept = "with --work, a run goes on from there" if asked["where"] is None else _GOES_ON
     workers = workers_for(team.workers, team.scheduler)
     with resumable(kept), ProgressView() as progress, workers as client:
         with storage_errors(str(out)):  # before time is spent
             out.mkdir(parents=True, exist_ok=True)
         run.client, run.progress = client, progress
-        if strict and run.measured.left_out:
-            raise run.measured.left_out[0].error()
+        if strict and run.reject().left_out:
+            raise run.left_out[0].error()
         written = run.write(out, **{**wanted, "keep": kept_by(run, wanted["keep"])})
         page = None if page_of is None else _write_page(run, written, out, page_of, client)
     if as_json:

@@ -84,7 +84,7 @@ def read_keep(words: Sequence[str]) -> tuple[str, ...]:
 
 def kept_by(run: AstroDrizzleRun, keep: Sequence[str]) -> tuple[str, ...]:
     """Say which files of steps a run keeps: of ``all``, those of the steps that are on."""
-    from hapdask.recipes.astrodrizzle.writing import makes
+    from hapdask.recipes.astrodrizzle.keeping import makes
 
     if _ALL not in keep:
         return tuple(keep)

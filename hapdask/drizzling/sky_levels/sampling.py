@@ -17,7 +17,7 @@ from hapdask.config.sky import SkyParameters
 from hapdask.drizzling.static_mask import KIND as STATIC
 from hapdask.observe.masking.sources import ChipMask
 from hapdask.observe.parts import ChipRecord
-from hapdask.observe.pixels import read_chip_rows
+from hapdask.observe.pixels import open_chip
 from hapdask.observe.record import ExposureRecord
 
 #: Pixels that are enough, and the largest distance of two of them along a row.
@@ -105,17 +105,19 @@ def read_usable(
     given = [m.bad(exposure, chip) for m in masks if m.is_for(exposure)]
     sci = np.zeros((ny, -(-nx // step)), np.float32)
     use = np.zeros(sci.shape, np.bool_)
-    for row in range(0, ny, _ROWS):
-        rows = read_chip_rows(exposure, wanted, row, row + _ROWS)
-        good = np.ones(rows.sci.shape, np.bool_)
-        if rows.dq is not None and parameters.bits is not None:
-            good = (rows.dq & np.uint16(~parameters.bits & 0xFFFF)) == 0
-        for bad in (rows.masked, *(b[row : row + _ROWS] for b in given if b is not None)):
-            if bad is not None:
-                good &= ~bad
-        for k in range(min(step, len(good))):
-            picked = slice(k, None, step), slice((_STAGGER * k) % step, None, step)
-            n = good[picked].shape[1]
-            sci[row + k : row + _ROWS : step, :n] = rows.sci[picked]
-            use[row + k : row + _ROWS : step, :n] = good[picked]
+    with open_chip(exposure, wanted) as reader:
+        for row in range(0, ny, _ROWS):
+            rows = reader.read(row, row + _ROWS)
+            bad = [rows.masked, *(b[row : row + _ROWS] for b in given if b is not None)]
+            for k in range(min(step, len(rows.sci))):
+                picked = slice(k, None, step), slice((_STAGGER * k) % step, None, step)
+                some = rows.sci[picked]
+                good = np.ones(some.shape, np.bool_)
+                if rows.dq is not None and parameters.bits is not None:
+                    good = (rows.dq[picked] & np.uint16(~parameters.bits & 0xFFFF)) == 0
+                for each in bad:
+                    if each is not None:
+                        good &= ~each[picked]
+                sci[row + k : row + _ROWS : step, : some.shape[1]] = some
+                use[row + k : row + _ROWS : step, : some.shape[1]] = good
     return Sample(sci, use, step)

@@ -6,7 +6,7 @@ Not here: the kinds of lists (`pollers`, `associations`), where named files lie 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hapdask.errors import InputError
 from hapdask.observe.source import open_source
@@ -56,6 +56,34 @@ class Unusable:
 
 
 Entry = Input | Unusable
+
+
+def merged(first: Input, second: Input) -> Entry:
+    """Make one of what two lists say about one file; unusable where they contradict each other.
+
+    Examples
+    --------
+    >>> merged(Input("a.fits"), Input("a.fits", product="m83")).product
+    'm83'
+    >>> merged(Input("a.fits", ivm="b.fits"), Input("a.fits", ivm="c.fits")).error.problem
+    'is given twice, with ivm b.fits and c.fits'
+    """
+    for name in ("ivm", "aperture"):
+        one, two = getattr(first, name), getattr(second, name)
+        if one and two and one != two:
+            problem = f"is given twice, with {name} {one} and {two}"
+            remedy = "the first is used; give it once"
+            return Unusable(second.url, InputError(second.url, problem, remedy=remedy))
+    same = first.product == second.product or not (first.product and second.product)
+    return replace(
+        first,
+        ivm=first.ivm or second.ivm,
+        aperture=first.aperture or second.aperture,
+        product=(first.product or second.product) if same else None,  # it belongs to both
+        skycells=tuple(dict.fromkeys((*first.skycells, *second.skycells))),
+        new=first.new or second.new,
+        origin=first.origin or second.origin,
+    )
 
 
 def product_of(inputs: Iterable[Input], urls: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from hapdask.errors import InputError
 from hapdask.observe.inputs.associations import is_association, read_association
-from hapdask.observe.inputs.entry import Entry, Input, Unusable
+from hapdask.observe.inputs.entry import Entry, Input, Unusable, merged
 from hapdask.observe.inputs.finding import find_file, not_here
 from hapdask.observe.inputs.pollers import read_at_list, read_poller
 from hapdask.observe.remote import is_remote
@@ -33,7 +33,7 @@ def read_inputs(paths: PathLike | Iterable[PathLike]) -> list[Entry]:
     Returns
     -------
     list of Input or Unusable
-        In the order given.
+        In the order given; a file that is given by several ways is one entry, at its first place.
 
     Raises
     ------
@@ -41,7 +41,27 @@ def read_inputs(paths: PathLike | Iterable[PathLike]) -> list[Entry]:
         If a pattern matches nothing.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    return [entry for path in given for entry in _expand(path)]
+    found: dict[object, Entry] = {}
+    for entry in (entry for path in given for entry in _expand(path)):
+        if not isinstance(entry, Input):
+            found[len(found)] = entry
+            continue
+        key = _file(entry.url)
+        held = found.get(key)
+        both = merged(held, entry) if isinstance(held, Input) else entry
+        found[key if isinstance(both, Input) else len(found)] = both
+    return list(found.values())
+
+
+def _file(url: str) -> object:
+    """Tell a file from others, whatever links lead to it."""
+    if is_remote(url):
+        return url
+    try:
+        status = os.stat(url)
+    except (OSError, ValueError):
+        return url
+    return status.st_dev, status.st_ino
 
 
 def read_files(paths: PathLike | Iterable[PathLike]) -> list[str]:

@@ -7,7 +7,6 @@ A poller is CSV without a header; its number of columns tells its kind (one tabl
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from functools import partial
 
 from hapdask.observe.inputs.entry import Entry, Input, bad_line, checked_line, read_lines
@@ -40,8 +39,8 @@ def read_poller(url: str) -> list[Entry]:
     Returns
     -------
     list of Input or Unusable
-        One per exposure, in the order of the lines; several lines of one file (a multi-visit
-        poller of several sky cells) are one.
+        One per line, in their order, also of several lines of one file (a multi-visit poller of
+        several sky cells).
 
     Raises
     ------
@@ -55,7 +54,7 @@ def read_poller(url: str) -> list[Entry]:
     """
     lines = read_lines(url)
     width = len(_cells(lines[0][1]))
-    found: dict[str, Entry] = {}
+    found: list[Entry] = []
     for number, line in lines:
         cells = _cells(line)
         if len(cells) not in _COLUMNS or len(cells) != width:
@@ -63,8 +62,8 @@ def read_poller(url: str) -> list[Entry]:
         else:
             row = dict(zip(_COLUMNS[width], cells, strict=True))
             entry = checked_line(url, number, partial(_row, url, number, row))
-        found[entry.url] = _merged(found.get(entry.url), entry)
-    return list(found.values())
+        found.append(entry)
+    return found
 
 
 def read_at_list(url: str) -> list[Entry]:
@@ -117,14 +116,6 @@ def _find(url: str, name: str, pathname: str) -> str | None:
     if found is None and pathname:
         found = find_file(pathname, near) or find_file(f"{pathname.rstrip('/')}/{name}", near)
     return found or find_file(name, far)
-
-
-def _merged(held: Entry | None, entry: Entry) -> Entry:
-    """Make several lines of one file one entry."""
-    if not isinstance(held, Input) or not isinstance(entry, Input):
-        return entry
-    cells = dict.fromkeys((*held.skycells, *entry.skycells))
-    return replace(held, skycells=tuple(cells), new=held.new or entry.new)
 
 
 def _at_line(url: str, number: int, words: list[str]) -> Entry:

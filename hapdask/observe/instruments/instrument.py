@@ -33,6 +33,8 @@ class ChipFacts:
         Least light about the peak of a star, by which it differs from a cosmic ray: of the two
         pixels beside it and the two across a corner, along the weaker direction, in units of twice
         the peak; of the 16 pixels around its 3 x 3, in units of that square.
+    told_from : float, standard deviations
+        Light of a cosmic ray's brightest pixel, below which it may be a star as well.
     """
 
     number: int
@@ -41,6 +43,7 @@ class ChipFacts:
     shadow: tuple[float, ...] = ()
     tail: int = 0
     star: tuple[float, float, float] = (0.15, 0.05, 0.04)
+    told_from: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,8 @@ class Instrument:
         Whether an exposure without data quality is broken.
     imsets_are_exposures : bool
         Whether the EXTVERs of a file are exposures of one chip, each with its own times.
+    saturated : int
+        DQ bit of a saturated pixel.
     quadrants : mapping of str to Quadrant
         By quad filter.
     """
@@ -140,6 +145,7 @@ class Instrument:
     companion: Companion | None = None
     needs_dq: bool = True
     imsets_are_exposures: bool = False
+    saturated: int = 256
     quadrants: Mapping[str, Quadrant] = field(default_factory=dict)
 
     @property

@@ -23,7 +23,8 @@ _UVIS_QUADRANTS = (
 # Gain and read noise of WFPC2 by chip and ATODGAIN; then the edge of the pyramid's shadow:
 # a polynomial of the column for the lowest row, one of the row for the lowest column.
 # A star is hardly wider than a pixel of the three large chips.
-_SHARP = (0.05, 0.0, 0.0)
+# What is fainter than 20 sigma there is never told from a star.
+_SHARP, _TOLD_FROM = (0.05, 0.0, 0.0), 20.0
 _WFPC2_CHIPS = (
     ChipFacts(
         1,
@@ -39,6 +40,7 @@ _WFPC2_CHIPS = (
         (21.77283, 0.01842164, -1.398300e-5, 47.68184, 0.00265608, -1.468158e-5),
         tail=1,
         star=_SHARP,
+        told_from=_TOLD_FROM,
     ),
     ChipFacts(
         3,
@@ -47,6 +49,7 @@ _WFPC2_CHIPS = (
         (44.18944, 0.0138938, -1.412296e-5, 30.23626, 0.008156041, -1.491324e-5),
         tail=1,
         star=_SHARP,
+        told_from=_TOLD_FROM,
     ),
     ChipFacts(
         4,
@@ -55,6 +58,7 @@ _WFPC2_CHIPS = (
         (44.56632, 0.003509023, -1.278723e-5, 40.91462, 0.01273679, -1.063462e-5),
         tail=1,
         star=_SHARP,
+        told_from=_TOLD_FROM,
     ),
 )
 
@@ -138,6 +142,7 @@ _WFPC2 = (
         ext_names=("SCI", "", "DQ"),
         companion=Companion("_c0m", "_c1m", "SDQ"),
         needs_dq=False,
+        saturated=8,
     ),
 )
 
@@ -186,6 +191,7 @@ def _nicmos(camera: int, scale: float, gain: float, read_noise: float, dark: flo
         dark_rate=dark,
         bin_keywords=(),
         scales=("coarse", "fine") if scale > 0.1 else ("fine",),
+        saturated=64,
     )
 
 

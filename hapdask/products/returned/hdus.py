@@ -1,7 +1,7 @@
 """A copy of a FITS file in which some HDUs are changed, and all others are the same bytes.
 
 Of a changed HDU, cards that are not named stay as they stand, to the byte; its checksums are made
-anew.  Not here: what is changed (`copies`).
+anew, and long strings are announced (LONGSTRN).  Not here: what is changed (`copies`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hapdask.observe.cards import CARD
 from hapdask.observe.fits import FitsFile, Hdu, decode, scan_source
 from hapdask.observe.source import ByteSource, open_source
 from hapdask.products.checksum import add_words, seal, sums
-from hapdask.products.fits_cards import BLOCK, Card, render
+from hapdask.products.fits_cards import BLOCK, LONG_STRINGS, Card, render
 from hapdask.products.side_file import appearing
 
 Values = npt.NDArray[Any]
@@ -113,7 +113,7 @@ def _write_changed(source: ByteSource, hdu: Hdu, change: Change, out: BinaryIO) 
             cards = cards if hdu.shape else _with_axes(cards, shape)
     data = raw + bytes(-len(raw) % BLOCK)
     datasum = add_words(0, data)
-    cards = _with_cards(cards, [*change.cards, *sums(datasum)])
+    cards = _with_long_strings(_with_cards(cards, [*change.cards, *sums(datasum)]))
     text = b"".join([*cards, b"END"])
     out.write(seal(text.ljust(-(-len(text) // BLOCK) * BLOCK), datasum))
     out.write(data)
@@ -165,6 +165,14 @@ def _with_cards(cards: list[bytes], wanted: list[Card]) -> list[bytes]:
         else:
             kept.append(_image(card))
     return kept
+
+
+def _with_long_strings(cards: list[bytes]) -> list[bytes]:
+    """Announce strings that go on in CONTINUE cards, where the input does not."""
+    at = next((k for k, card in enumerate(cards) if card.startswith(b"CONTINUE")), 0)
+    if not at or any(_keyword(card) == LONG_STRINGS.keyword for card in cards):
+        return cards
+    return [*cards[: at - 1], _image(LONG_STRINGS), *cards[at - 1 :]]
 
 
 def _keyword(card: bytes) -> str:
