@@ -307,9 +307,7 @@ def _write(
                     file.write(CONTEXT, plane, block.y0, block.x0, number)
 
 
-def _context(
-    block: Block, bits: ContextBits, palette: Palette
-) -> Iterator[npt.NDArray[np.int32]]:
+def _context(block: Block, bits: ContextBits, palette: Palette) -> Iterator[npt.NDArray[np.int32]]:
     if block.keys is None:
         return bits.planes_of(block.data["ctx"], palette)
     return bits.planes_of_sets(block.data["ctx"], block.keys, palette)

@@ -100,6 +100,11 @@ def fluxes(run, scene):
 OFF = {"median": False, "blot": False, "driz_cr": False}
 
 
+def scatter(ratio):
+    """Two thirds of the values are nearer to 1."""
+    return np.nanpercentile(np.abs(ratio - 1.0), 68)
+
+
 def test_stars_of_binned_pixels_keep_their_light(binned):
     """Without cosmic rays nothing is lost; with them the median flux is right, and most are found.
 
@@ -115,21 +120,20 @@ def test_stars_of_binned_pixels_keep_their_light(binned):
     run = hd.astrodrizzle(files[True])
     ratio = fluxes(run, scene) / wanted
     assert abs(np.nanmedian(ratio) - 1.0) < 0.01
-    assert np.nanpercentile(np.abs(ratio - 1.0), 84) < 0.05
+    pixels = wanted / 10.0 ** (-0.4 * scene.mag)  # scatters by where in its pixel a star falls
+    assert scatter(ratio) < max(scatter(pixels / np.nanmedian(pixels)), 0.05)
     assert run.resolved.origin["driz_cr_scale"].endswith("default.toml [binned]")
     inner = np.s_[30:-30, 30:-30]
     found = sum((run[n].crmask[0].values & hit)[inner].sum() for n, hit in raised.items())
     assert found > 0.85 * sum(hit[inner].sum() for hit in raised.values())
-    kept = fluxes(hd.astrodrizzle(files[True], preset="compat"), scene) / wanted
-    assert np.nanmean(kept < 0.95) > 0.2  # upstream's values, which do not know binning
+    unknown = fluxes(hd.astrodrizzle(files[False], driz_cr_scale="1.5 1.2"), scene) / wanted
+    assert np.nanmean(unknown < 0.95) > 0.3  # what whole pixels have
 
 
 def test_a_single_binned_exposure_is_not_tested_by_shape(binned):
-    """A core within one pixel has a hit's shape: the test took nearly all the light of stars."""
+    """The test knows stars on whole pixels: it took nearly all the light of binned ones."""
     _, files, _ = binned
     run = hd.astrodrizzle(files[False][:1])
     assert not run.parameters.cosmic_rays.driz_cr_single
-    assert np.array_equal(
-        run.mosaic.sci.values, hd.astrodrizzle(files[False][:1], **OFF, driz_cr_single=False).mosaic.sci.values,
-        equal_nan=True,
-    )  # fmt: skip
+    wanted = hd.astrodrizzle(files[False][:1], **OFF, driz_cr_single=False)
+    assert np.array_equal(run.mosaic.sci.values, wanted.mosaic.sci.values, equal_nan=True)
