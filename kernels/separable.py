@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.kernels.adding import add_doubtful_row, row_values
+from hapdask.kernels.adding import add_doubtful_row, add_row, row_values
 from hapdask.kernels.areas import Length
 from hapdask.kernels.blocks import BLOCK, PLANE, ROW, ChipPixels
 from hapdask.kernels.jit import inline, kernel
@@ -206,40 +206,6 @@ def _spread_totals(n: int, taps: Length, wx: Any, wy: Any, spread: Any, totals: 
         totals[k] = spread[k] * (sum_x * sum_y)
 
 
-@inline
-def _add_taps(
-    n: int,
-    taps: Length,
-    wx: Any,
-    wy: Any,
-    drops: tuple[NDArray[Any], ...],
-    origin: tuple[int, int],
-    sums: NDArray[np.float64],
-) -> None:
-    """Add the clean drops of a row to the sums; their overlaps are never stored."""
-    _, base, weight, doubt, values = drops
-    flux, plain, spread, totals = values[0], values[1], values[2], values[3]
-    last_y, last_x = sums.shape[0] - len(taps), sums.shape[1] - len(taps)
-    for k in range(np.uint64(n)):
-        if weight[k] == 0.0 or doubt[k] != 0:
-            continue
-        x0, y0 = base[k] - origin[1], base[_PLANE + k] - origin[0]
-        if x0 < 0 or y0 < 0 or x0 > last_x or y0 > last_y:
-            continue
-        f, w, u, v = flux[k], plain[k], spread[k], totals[k]
-        for r in range(len(taps)):
-            y = np.uint64(y0) + np.uint64(r)
-            across = wy[np.uint64(r) * _PLANE + k]
-            for c in range(len(taps)):
-                x = np.uint64(x0) + np.uint64(c)
-                area = across * wx[np.uint64(c) * _PLANE + k]
-                sums[y, x, np.uint64(0)] += area * f
-                sums[y, x, np.uint64(1)] += area * w
-                if sums.shape[2] == 4:
-                    sums[y, x, np.uint64(2)] += area * v
-                    sums[y, x, np.uint64(3)] += area * (area * u)
-
-
 @kernel
 def drizzle_blocks(
     pixel_map: PixelMap,
@@ -257,7 +223,7 @@ def drizzle_blocks(
     wx, wy = np.zeros(len(taps) * PLANE), np.zeros(len(taps) * PLANE)
     areas = np.zeros(len(taps) * len(taps) * PLANE)
     base = np.zeros(2 * PLANE, np.int32)
-    values = np.zeros((4, ROW))
+    values, flat = np.zeros((4, ROW)), clean.reshape(-1)
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
@@ -272,8 +238,13 @@ def drizzle_blocks(
             n_doubtful = row_values(pixels, line, column, n, values)
             if pixels.err.size:
                 _spread_totals(n, taps, wx, wy, values[2], values[3])
-            drops = (areas, base, weight, doubt, values)
-            _add_taps(n, taps, wx, wy, drops, origin, clean)
+            overlaps(n, taps, wx, wy, areas)
+            drops, flags = (areas, base), (weight, doubt)
+            flux, plain, spread, totals = values[0], values[1], values[2], values[3]
+            if clean.shape[2] == 4:
+                noisy = (flux, plain, totals, spread)
+                add_row(n, taps, drops, flags, noisy, origin, clean.shape, flat)
+            else:
+                add_row(n, taps, drops, flags, (flux, plain), origin, clean.shape, flat)
             if n_doubtful:
-                overlaps(n, taps, wx, wy, areas)
-                add_doubtful_row(n, taps, drops, origin, clean, reserve)
+                add_doubtful_row(n, taps, (*drops, *flags, values), origin, clean, reserve)

@@ -20,11 +20,9 @@ from hapdask.kernels.blocks import BLOCK, PLANE, ROW, ChipPixels
 from hapdask.kernels.drizzle import ChipGeometry
 from hapdask.kernels.jit import inline, kernel
 from hapdask.kernels.mapping import PixelMap, map_row
-from hapdask.kernels.separable import Shape, axis_taps
-from hapdask.kernels.vectors import add_scaled, prefetch
+from hapdask.kernels.separable import Shape, axis_taps, overlaps
 
 Sums = NDArray[np.float32]
-_PLANE = np.uint64(PLANE)
 
 
 def drizzle_alone(
@@ -82,8 +80,8 @@ def _drizzle_separable(
     wx, wy = np.zeros(len(taps) * PLANE, np.float32), np.zeros(len(taps) * PLANE, np.float32)
     base = np.zeros(2 * PLANE, np.int32)
     flux, flat = np.empty(ROW, np.float32), sums.reshape(-1)
-    last_y, last_x = sums.shape[0] - len(taps), sums.shape[1] - len(taps)
-    width = np.uint64(2 * sums.shape[1])
+    areas = np.zeros(len(taps) * len(taps) * PLANE, np.float32)
+    no_doubt = np.zeros(ROW, np.uint16)
     for b in range(blocks.shape[0]):
         row0, col0 = blocks[b, 0] * BLOCK[0], blocks[b, 1] * BLOCK[1]
         rows, n = min(BLOCK[0], chip[0] - row0), min(BLOCK[1], chip[1] - col0)
@@ -94,23 +92,10 @@ def _drizzle_separable(
             axis_taps(n, y, shape, taps, wy, base[PLANE:])
             line = row - pixels.first_row
             _fluxes(pixels, line, column, n, flux)
-            weight = pixels.weight[line, column : column + n]
-            for k in range(np.uint64(n)):
-                x0, y0 = base[k] - origin[1], base[_PLANE + k] - origin[0]
-                inside = x0 >= 0 and y0 >= 0 and x0 <= last_x and y0 <= last_y
-                if weight[k] == 0.0 or not inside:
-                    continue
-                f, w = flux[k], weight[k]
-                corner = np.uint64(y0) * width + np.uint64(2 * x0)
-                if k & np.uint64(7) == 0:
-                    prefetch(flat, corner + np.uint64(len(taps)) * width)
-                    prefetch(flat, corner - width)
-                for r in range(len(taps)):
-                    across = wy[np.uint64(r) * _PLANE + k]
-                    for c in range(len(taps)):
-                        area = across * wx[np.uint64(c) * _PLANE + k]
-                        place = corner + np.uint64(r) * width + np.uint64(2 * c)
-                        add_scaled(flat, place, area, (f, w))
+            overlaps(n, taps, wx, wy, areas)
+            flags = (pixels.weight[line, column : column + n], no_doubt)
+            values = (flux, flags[0])
+            add_row(n, taps, (areas, base), flags, values, origin, sums.shape, flat)
 
 
 @kernel

@@ -130,7 +130,7 @@ def _add(typing: Any, window: Any, areas: Any, first: Any, stride: Any, values: 
         for e, _, _ in _pixels(window):
             area = builder.load(builder.gep(data, [place]))
             place = builder.add(place, stride)
-            if window.bits == 32:
+            if areas.dtype.bitwidth > window.bits:
                 area = builder.fptrunc(area, window.vector.element)
             scale = added = empty
             for k in range(window.count):

@@ -29,7 +29,7 @@ from hapdask.schema import ALL, BASIC, VARIABLES, Variable
 from hapdask.sky.frame import Frame
 
 #: Raised whenever the bytes of a tile may change for the same inputs.
-ALGORITHM = "drizzle-3"
+ALGORITHM = "drizzle-4"
 
 #: Rows counted at a time.
 _ROWS = 256
