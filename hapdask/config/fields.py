@@ -135,6 +135,26 @@ def choice(default: str, choices: tuple[str, ...], refused: dict[str, str] | Non
     return _declare(default, read)
 
 
+def words(default: tuple[str, ...], choices: tuple[str, ...] = ()) -> Any:
+    """Declare some words in order, each once and of ``choices`` if given; at least one.
+
+    A text has blanks or commas between them.
+    """
+
+    def read(name: str, value: object) -> tuple[str, ...]:
+        parts = _SEPARATORS.split(value.strip()) if isinstance(value, str) else value
+        right = isinstance(parts, list | tuple) and bool(parts)
+        if not right or not all(isinstance(p, str) and p for p in parts):  # type: ignore[attr-defined]
+            raise ParameterError(f"{name} must be one or more words, not {value!r}")
+        found: tuple[str, ...] = tuple(parts)  # type: ignore[arg-type]
+        if len(set(found)) < len(found) or (choices and not set(found) <= set(choices)):
+            listed = f" of {', '.join(choices)}" if choices else ""
+            raise ParameterError(f"{name} must be different words{listed}, not {value!r}")
+        return found
+
+    return _declare(default, read)
+
+
 def text(default: str = "", pattern: str = ".*", wanted: str = "a text") -> Any:
     """Declare a text, stripped; None, "None" and "INDEF" are the empty one.
 

@@ -22,8 +22,8 @@ from hapdask.errors import ParameterError
 
 log = logging.getLogger(__name__)
 
-#: What is kept: decompressed inputs, and WCSs made from reference tables.
-Kind = Literal["unpacked", "wcs"]
+#: What is kept: decompressed inputs, WCSs made from reference tables, lists of reference stars.
+Kind = Literal["unpacked", "wcs", "references"]
 
 #: Bytes kept before the oldest files go; ``HAPDASK_CACHE_GB`` sets another limit.
 MAX_BYTES = 20 << 30
@@ -57,7 +57,7 @@ def keep(kind: Kind, key: str, name: str, pieces: Iterable[bytes]) -> BinaryIO:
 
     Parameters
     ----------
-    kind : {"unpacked", "wcs"}
+    kind : {"unpacked", "wcs", "references"}
     key : str
         32 to 64 hexadecimal digits: a hash of all that the content depends on.
     name : str

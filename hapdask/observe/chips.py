@@ -38,7 +38,7 @@ _STRUCTURE = re.compile(
 )
 _ALTERNATE_WCS = re.compile(
     r"(WCSNAME|WCSAXES|WCSTYPE|RADESYS|HDRNAME|LONPOLE|LATPOLE|RMS_RA|RMS_DEC|NMATCH|CATALOG"
-    r"|(CRPIX|CRVAL|CUNIT|CTYPE|CRDER)[12]|CD[12]_[12])[A-NP-Z]$"
+    r"|FITGEOM|FITNAME|(CRPIX|CRVAL|CUNIT|CTYPE|CRDER)[12]|CD[12]_[12])[A-NP-Z]$"
 )
 _PIPELINE = "make it again with the calibration pipeline"
 _RESTORE = "restore the WCS, for example with updatewcs"

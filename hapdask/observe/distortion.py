@@ -223,7 +223,7 @@ class Distortion:
         sx, sy = (math.radians(s / 3600.0) for s in correction.shift)
         affine = np.array([[m[0], m[1], sx], [m[2], m[3], sy], [0.0, 0.0, 1.0]])
         there = chains.tangent_basis(*correction.center)
-        return self._moved(there.T @ affine @ there)
+        return self.moved(there.T @ affine @ there)
 
     def rotated(self, rotation: Floats) -> Distortion:
         """Turn this chip on the sphere, exactly.
@@ -233,7 +233,7 @@ class Distortion:
         rotation : ndarray of float64, shape (3, 3)
             A rotation of unit vectors.
         """
-        return self._moved(rotation)
+        return self.moved(rotation)
 
     def undistorted(self) -> Distortion:
         """Leave out SIP and NPOL.
@@ -243,8 +243,14 @@ class Distortion:
         none = np.zeros((1, 1))
         return replace(self, sip_a=none, sip_b=none, npol_x=None, npol_y=None)
 
-    def _moved(self, matrix: Floats) -> Distortion:
-        """Apply a linear map of sky vectors, by its value and derivative at CRVAL."""
+    def moved(self, matrix: Floats) -> Distortion:
+        """Apply a linear map of sky vectors, by its value and derivative at CRVAL.
+
+        Parameters
+        ----------
+        matrix : ndarray of float64, shape (3, 3)
+            Defined up to a positive factor.
+        """
         moved = matrix @ chains.tangent_basis(*self.crval).T  # from this chip's plane to the sky
         x, y, z = (float(v) for v in moved[:, 2])
         crval = (

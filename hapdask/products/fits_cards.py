@@ -54,6 +54,12 @@ def render(cards: Sequence[Card], blocks: int = 1) -> bytes:
     return (images.ljust(blocks * BLOCK - _CARD) + "END".ljust(_CARD)).encode("ascii")
 
 
+def card_images(card: Card) -> list[bytes]:
+    """Give a card as it stands in a header: 80 bytes, and more where its text goes on."""
+    text = _image(card).encode("ascii")
+    return [text[at : at + _CARD] for at in range(0, len(text), _CARD)]
+
+
 def _with_long_strings(images: list[str]) -> list[str]:
     """Announce strings that go on in CONTINUE cards, before the first of them."""
     for number, image in enumerate(images):

@@ -18,6 +18,8 @@ from hapdask.products.checksum import add_words, checksummed
 from hapdask.products.fits_cards import BLOCK, Card, ascii_text
 
 _INT64 = 2**63
+_SHORT = {"I": ">i2", "J": ">i4"}
+_ROWS = "rows: chips, in the order of their bits in CTX"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Column:
     unit, comment : str
     width : int
         Least number of characters of a column of texts.
+    form : str
+        ``I`` or ``J`` for whole numbers of 2 or 4 bytes; else the type follows from the values.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Column:
     unit: str = ""
     comment: str = ""
     width: int = 1
+    form: str = ""
 
     def encoded(self) -> tuple[str, npt.NDArray[Any]]:
         """Give TFORM and the values as they stand in the file.
@@ -46,6 +51,8 @@ class Column:
         Texts are ``A``, logical values ``L``, whole numbers ``K``, all other numbers ``D``; so
         are whole and logical ones where some are missing, which become NaN.
         """
+        if self.form:
+            return f"1{self.form}", np.array(self.values, dtype=_SHORT[self.form])
         kinds = {type(value) for value in self.values}
         if str in kinds:
             texts = [b"" if v is None else ascii_text(str(v)).encode() for v in self.values]
@@ -59,7 +66,9 @@ class Column:
         return "1D", np.array(numbers, dtype=">f8")
 
 
-def table_hdu(name: str, columns: Sequence[Column]) -> bytes:
+def table_hdu(
+    name: str, columns: Sequence[Column], *, rows_are: str = _ROWS, told: Sequence[Card] = ()
+) -> bytes:
     """Make the whole extension, with checksums.
 
     Parameters
@@ -68,6 +77,10 @@ def table_hdu(name: str, columns: Sequence[Column]) -> bytes:
         EXTNAME.
     columns : sequence of Column
         At least one, all of one length.
+    rows_are : str
+        Comment of the number of rows.
+    told : sequence of Card
+        Further cards.
 
     Returns
     -------
@@ -86,7 +99,7 @@ def table_hdu(name: str, columns: Sequence[Column]) -> bytes:
         Card("BITPIX", 8, "array data type"),
         Card("NAXIS", 2, "number of array dimensions"),
         Card("NAXIS1", rows.dtype.itemsize, "bytes of a row"),
-        Card("NAXIS2", rows.size, "rows: chips, in the order of their bits in CTX"),
+        Card("NAXIS2", rows.size, rows_are),
         Card("PCOUNT", 0, "no varying arrays"),
         Card("GCOUNT", 1, "one group"),
         Card("TFIELDS", len(columns), "columns"),
@@ -98,4 +111,4 @@ def table_hdu(name: str, columns: Sequence[Column]) -> bytes:
         cards.append(Card(f"TFORM{number}", form, ""))
         if column.unit:
             cards.append(Card(f"TUNIT{number}", column.unit, ""))
-    return checksummed(cards, 1, add_words(0, data)) + data
+    return checksummed([*cards, *told], 1, add_words(0, data)) + data

@@ -41,6 +41,8 @@ def appearing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         with storage_errors(str(path)), alone_in(path.parent):
             refuse_existing(path, overwrite=overwrite)
+            if path.exists():  # a file that is replaced keeps who may read and write it
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
             os.replace(part, path)
             sync_folder(path.parent)
     finally:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hapdask.errors import InputError
 from hapdask.observe.cards import Value, text_of
 from hapdask.observe.fits import FitsFile, Hdu, read_image_rows, scan_source
-from hapdask.observe.solutions.cards import REFERENCES, TABLES, Solution
+from hapdask.observe.solutions.cards import MODELS, REFERENCES, TABLES, Solution
 from hapdask.observe.source import ByteSource, memory_source, open_source
 
 _MAX_BYTES = 1 << 26
@@ -128,7 +128,7 @@ def read_tables(source: ByteSource, file: FitsFile) -> list[Hdu]:
 def _read(source: ByteSource, headerlet: Headerlet) -> Solution:
     file = scan_source(source)
     primary = file.hdus[0].header
-    names = {key: primary[key] for key in REFERENCES if primary.get(key)}
+    names = {key: primary[key] for key in (*REFERENCES, *MODELS) if primary.get(key)}
     chips: dict[int, dict[str, Value]] = {}
     for hdu in file.hdus:
         if hdu.name == "SIPWCS":

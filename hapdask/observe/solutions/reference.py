@@ -27,7 +27,7 @@ from hapdask.errors import InputError
 from hapdask.observe.cache import keep, open_cached
 from hapdask.observe.fits import FitsFile, Hdu, scan_source
 from hapdask.observe.inputs.finding import find_file
-from hapdask.observe.solutions.cards import TABLES, Solution
+from hapdask.observe.solutions.cards import MODELS, TABLES, Solution
 from hapdask.observe.solutions.headerlets import read_tables
 from hapdask.observe.source import ByteSource, memory_source, open_source
 
@@ -38,7 +38,6 @@ _UNSAFE = re.compile(r"[^\w.-]")
 _KIND: Final = "wcs"
 _RESULT = "wcs.fits"
 _NONE = ("", "N/A")
-_KEPT = ("DISTNAME", "SIPNAME")
 _MAX_TABLE = 1 << 29  # the largest, an old DGEOFILE, has 134 MB
 _FETCH = "fetch the table again from https://hst-crds.stsci.edu"
 _lock = threading.Lock()  # stwcs sets its loggers while it works
@@ -264,5 +263,5 @@ def _load(source: ByteSource, names: Mapping[str, str]) -> Solution:
     file = scan_source(source)
     primary = file.hdus[0].header
     chips = {hdu.extver: hdu.header for hdu in file.hdus if hdu.name == "SCI"}
-    kept = {key: primary[key] for key in _KEPT if key in primary}
+    kept = {key: primary[key] for key in MODELS if key in primary}
     return Solution({**names, **kept}, chips, read_tables(source, file))

@@ -1,15 +1,14 @@
-"""What inputs get back: copies of their files with the cosmic rays and skies that were found.
+"""What inputs get back: copies with the cosmic rays, the skies and the WCSs that were found.
 
-AstroDrizzle writes into its inputs; nothing here ever does.  A copy differs from its input in DQ,
-in MDRIZSKY of every SCI header and in the checksums of these HDUs alone.  Not here: how a file is
-copied (`hdus`), which flags (`flags`).
+AstroDrizzle and TweakReg write into their inputs; nothing here does, unless it is asked to in so
+many words (`update_inputs`).  A copy differs from its input in what was found and in the checksums
+of these HDUs alone.  Not here: how a file is copied (`hdus`), what changes in it (`collected`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,16 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.errors import InputError, StoreError
-from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
-from hapdask.products.fits_cards import Card
+from hapdask.products.returned.collected import Found, changes_by_file
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.returned.hdus import Change, Changes, Values, copy_changed
 from hapdask.products.steps.names import clean_path
 
 log = logging.getLogger(__name__)
-
-_SKY = "sky level that hapdask subtracts, SCI units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +37,9 @@ class Copies:
 def write_copies(
     exposures: Iterable[ExposureRecord],
     folder: str | os.PathLike[str],
-    change: FlagChange,
+    change: FlagChange | None,
     *,
+    solutions: Found | None = None,
     overwrite: bool = False,
 ) -> Copies:
     """Write updated copies of the files of exposures, under their own names.
@@ -54,8 +51,10 @@ def write_copies(
         companion that holds flags (WFPC2's c1m) is copied too.
     folder : path
         Made when missing; not the folder of an input.
-    change : FlagChange
-        Which bits are set and cleared.
+    change : FlagChange or None
+        Which bits are set and cleared; None where neither flags nor skies are given back.
+    solutions : Found, optional
+        What is known of the exposures' new WCSs, which are those of the records.
     overwrite : bool
         Whether copies that are there may be replaced.
 
@@ -70,11 +69,11 @@ def write_copies(
         If a copy would be the input itself, is there already, or cannot be written.
     """
     target = Path(folder)
-    by_file = _changes_by_file(exposures, change)
+    by_file, failures = changes_by_file(exposures, change, solutions)
     paths = {url: target / _plain_name(url) for url in by_file}
     _check_targets(paths)
     target.mkdir(parents=True, exist_ok=True)
-    written, failures = [], []
+    written = []
     for url, path in paths.items():
         try:
             copy_changed(url, path, by_file[url], overwrite=overwrite)
@@ -83,6 +82,48 @@ def write_copies(
             log.warning("no copy: %s", error)
             failures.append(error)
     return Copies(tuple(written), tuple(failures))
+
+
+def update_inputs(
+    exposures: Iterable[ExposureRecord],
+    change: FlagChange | None,
+    *,
+    solutions: Found | None = None,
+) -> tuple[Path, ...]:
+    """Update the files of exposures themselves, as TweakReg and AstroDrizzle do.
+
+    All changes are worked out before any file is written.  Each file is written beside itself,
+    synced and renamed: it is the old one or the new one, whenever the process is killed.  The
+    records are those of the old files; open the files again.
+
+    Parameters
+    ----------
+    exposures, change, solutions
+        As for `write_copies`.
+
+    Returns
+    -------
+    tuple of Path
+        Files that were updated.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be read, or was changed after it was opened.
+    StoreError
+        If an input is remote, compressed, or may not be written.
+    """
+    by_file, failures = changes_by_file(exposures, change, solutions)
+    if failures:
+        raise failures[0]
+    for url in by_file:
+        _refuse_fixed(url)
+    paths = []
+    for url, changes in by_file.items():
+        path = Path(os.path.realpath(url))
+        copy_changed(url, path, changes, overwrite=True)
+        paths.append(path)
+    return tuple(paths)
 
 
 def write_clean(
@@ -151,35 +192,16 @@ class _Replaced:
         return np.where(self.bad, self.bit, 0)
 
 
-@dataclass(frozen=True)
-class _Flagged:
-    """Puts cosmic rays into flags."""
-
-    change: FlagChange
-    chip: ChipRecord
-
-    def __call__(self, flags: Values) -> Values:
-        return self.change.apply(flags, self.chip)
-
-
-def _changes_by_file(exposures: Iterable[ExposureRecord], change: FlagChange) -> dict[str, Changes]:
-    """Give what changes in every file: skies, and flags where they lie."""
-    hashes: dict[str, str] = {}
-    changes: dict[str, dict[int, Change]] = defaultdict(dict)
-    for exposure in exposures:
-        hashes[exposure.url] = exposure.identity.header_hash
-        for chip in exposure.chips:
-            if chip.sci is not None:
-                sky = Card("MDRIZSKY", chip.sky, _SKY)
-                changes[exposure.url][chip.sci.offset] = Change((sky,))
-            if chip.dq is None:
-                log.warning("%s[SCI,%d] has no flags to update", exposure.url, chip.extver)
-                continue
-            url = chip.dq.url or exposure.url
-            if chip.dq.identity is not None:
-                hashes[url] = chip.dq.identity.header_hash
-            changes[url][chip.dq.offset] = Change(values=_Flagged(change, chip))
-    return {url: Changes(hashes[url], found) for url, found in changes.items()}
+def _refuse_fixed(url: str) -> None:
+    """Refuse to update a file that cannot be: remote, compressed, without leave."""
+    if not os.path.isfile(url):
+        raise StoreError(f"{url} is not a local file (have copies written to a folder)")
+    if url.lower().endswith(".gz"):
+        raise StoreError(f"{url} is compressed (decompress it, or have copies written to a folder)")
+    if not os.access(url, os.W_OK) or not os.access(Path(os.path.realpath(url)).parent, os.W_OK):
+        raise StoreError(
+            f"{url}, or its folder, may not be written (have copies written elsewhere)"
+        )
 
 
 def _check_targets(paths: Mapping[str, Path]) -> None:

@@ -1,0 +1,181 @@
+"""HAP's source finding for alignment: segments of a convolved image, and a fit in each.
+
+Kept: its background, threshold, least area, the order by brightest pixel, its rule by which moments
+tell cosmic rays, DAOFIND's centroids.  Mended: the threshold does not hold the background twice;
+saturated areas grow by two pixels, and are not shrunk; only pixels of a segment count in it;
+what looks like a cosmic ray is left out of the list itself; an image without a source is no error;
+the kernel is a Gaussian of the detector's FWHM, not the first bright thing in the field.
+
+Source: facts of HAP (DrizzlePac 3.11), `AlignmentTable` and `extract_sources`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.detection.chip_image import ChipImage
+from hapdask.astrometry.detection.daofind import make_kernel, marginal_centroids
+from hapdask.astrometry.sources import SATURATED, SourceList
+from hapdask.config.detection import SegmentParameters
+
+Floats = NDArray[np.float64]
+
+_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+#: Pixels by which saturated areas grow.
+_GROWN = 2
+#: More pixels than this above so much of the brightest one make a flat top.
+_FLAT, _FLAT_PART = 3, 0.9
+
+
+def find_segments(
+    image: ChipImage, scale: float, parameters: SegmentParameters, name: str, extver: int
+) -> SourceList:
+    """Find sources on a chip as HAP does.
+
+    Parameters
+    ----------
+    image : ChipImage
+        With a background of ``box_size``.
+    scale : float, arcsec / pixel
+    parameters : SegmentParameters
+    name : str
+        Of the exposure.
+    extver : int
+        Of the chip.
+
+    Returns
+    -------
+    SourceList
+        In the order of their brightest pixels.
+    """
+    from photutils.segmentation import detect_sources
+    from scipy import ndimage
+
+    fwhm = max(parameters.fwhmpsf / scale, 1.2)
+    light, noise, use = _flattened(image)
+    smooth = ndimage.gaussian_filter(light, fwhm / _SIGMA)
+    limit = _limit(noise, parameters)
+    found = detect_sources(
+        smooth, np.broadcast_to(limit, light.shape), parameters.source_box, connectivity=4
+    )
+    if found is None:
+        return SourceList.empty(name, fwhm)
+    labels = np.asarray(found.data)
+    if parameters.deblend:
+        from photutils.segmentation import deblend_sources
+
+        labels = np.asarray(deblend_sources(smooth, found, 5, progress_bar=False).data)
+    n = int(labels.max())
+    index = np.arange(1, n + 1)
+    kept = np.asarray(ndimage.maximum(light, labels, index)) > 0
+    if parameters.classify:
+        kept &= _look_like_stars(light, labels, n, fwhm)
+    return _measured(image, light, use, labels, index[kept], fwhm, parameters, name, extver)
+
+
+def _flattened(image: ChipImage) -> tuple[NDArray[np.float32], Floats, NDArray[np.bool_]]:
+    """Light above the background, noise per pixel, and what may be used."""
+    from scipy import ndimage
+
+    ny, nx = image.shape
+    y, x = np.arange(ny, dtype=float), np.arange(nx, dtype=float)
+    rows, columns = np.broadcast_arrays(y[:, None], x)
+    level, noise = image.background.at(columns, rows)
+    grown = ndimage.binary_dilation(image.saturated, np.ones((3, 3)), iterations=_GROWN)
+    use = image.usable | (grown & ~image.usable & image.saturated)
+    light = np.where(use, image.electrons - level, 0.0).astype(np.float32)
+    return light, noise, use
+
+
+def _limit(noise: Floats, parameters: SegmentParameters) -> Floats:
+    factor = parameters.nsigma * -parameters.threshold
+    if parameters.threshold > 0:
+        factor = 3.0 * parameters.threshold
+    if parameters.threshold == 0:
+        factor = parameters.nsigma
+    return factor * noise
+
+
+def _moments(light: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> Floats:
+    """Central moments of order 0 to 3 in y and x of all segments, shape (n, 4, 4)."""
+    y, x = np.nonzero(labels)
+    which = labels[y, x] - 1
+    weight = np.maximum(light[y, x].astype(np.float64), 0.0)
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(which, values, n).astype(np.float64)
+
+    mass = np.maximum(total(weight), 1e-9)
+    dx, dy = x - (total(weight * x) / mass)[which], y - (total(weight * y) / mass)[which]
+    return np.stack(
+        [np.stack([total(weight * dy**j * dx**i) for i in range(4)], -1) for j in range(4)], 1
+    )
+
+
+def _look_like_stars(
+    light: NDArray[np.float32], labels: NDArray[np.int32], n: int, fwhm: float
+) -> NDArray[np.bool_]:
+    """HAP's rule: the largest moment is a high one of both axes, and it is no thin streak."""
+    moments = _moments(light, labels, n)
+    largest = moments.reshape(n, -1).argmax(axis=1)
+    high = (largest // 4 > 1) & (largest % 4 > 1)
+    mass = np.maximum(moments[:, 0, 0], 1e-9)
+    yy, xx, xy = (moments[:, j, i] / mass for j, i in ((2, 0), (0, 2), (1, 1)))
+    mean, half = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
+    major, minor = np.sqrt(mean + half), np.sqrt(np.maximum(mean - half, 1e-9))
+    stars: NDArray[np.bool_] = high & ~((minor < 0.75 * fwhm) & (major > 2.0 * minor))
+    return stars
+
+
+def _measured(
+    image: ChipImage,
+    light: NDArray[np.float32],
+    use: NDArray[np.bool_],
+    labels: NDArray[np.int32],
+    kept: NDArray[np.int64],
+    fwhm: float,
+    parameters: SegmentParameters,
+    name: str,
+    extver: int,
+) -> SourceList:
+    """Fit the brightest pixel's surroundings of every segment; flat tops by their mass."""
+    from scipy import ndimage
+
+    if kept.size == 0:
+        return SourceList.empty(name, fwhm)
+    places = np.array(ndimage.maximum_position(light, labels, kept))
+    peaks = light[places[:, 0], places[:, 1]].astype(np.float64)
+    order = np.argsort(-peaks, kind="stable")[: parameters.num_sources]
+    kept, places, peaks = kept[order], places[order], peaks[order]
+    kernel = make_kernel(fwhm, 1.5)
+    half = kernel.gauss.shape[0] // 2
+    stamps = image.stamps(places[:, 1], places[:, 0], half)
+    dx, dy, _ = marginal_centroids(stamps.light * stamps.use, kernel)
+    top = np.zeros(int(labels.max()) + 1)
+    top[kept] = _FLAT_PART * peaks
+    inside = labels > 0
+    high = np.bincount(labels[inside], light[inside] > top[labels[inside]], top.size)
+    flat = (high[kept] > _FLAT) & (_touched(image, labels, kept, top.size))
+    mass = np.array(ndimage.center_of_mass(np.maximum(light, 1e-6), labels, kept))
+    x = np.where(flat, mass[:, 1], places[:, 1] + dx)
+    y = np.where(flat, mass[:, 0], places[:, 0] + dy)
+    flux = np.asarray(ndimage.sum_labels(light, labels, kept), dtype=np.float64)
+    area = np.bincount(labels[inside], minlength=top.size)[kept]
+    noise = image.background.at(places[:, 1].astype(float), places[:, 0].astype(float))[1]
+    snr = np.maximum(flux, 0.0) / np.sqrt(np.maximum(flux, 0.0) + area * noise**2 + 1e-9)
+    good = np.isfinite(x) & np.isfinite(y)
+    flags = np.where(flat, SATURATED, 0).astype(np.uint16)
+    error = fwhm / _SIGMA / np.maximum(snr, 1.0)
+    extvers = np.full(x.size, extver)
+    return SourceList(name, extvers, x, y, error, flux, snr, flags, fwhm).take(good)
+
+
+def _touched(
+    image: ChipImage, labels: NDArray[np.int32], kept: NDArray[np.int64], size: int
+) -> NDArray[np.bool_]:
+    """Segments with a saturated pixel."""
+    found: NDArray[np.bool_] = np.bincount(labels[image.saturated], minlength=size)[kept] > 0
+    return found

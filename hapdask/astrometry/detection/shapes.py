@@ -1,0 +1,177 @@
+"""Second moments of what stands out on a chip, on the sky: for streaks, and nothing else.
+
+Lives here: segments of a chip and their shapes.  Not here: what the shapes of many together mean
+(`guiding`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.detection.chip_image import ChipImage
+from hapdask.astrometry.detection.psf import Psf
+from hapdask.observe.parts import ChipRecord
+
+Floats = NDArray[np.float64]
+
+#: Threshold in noise, pixels of a segment, its signal to noise.
+_THRESHOLD, _PIXELS, _SNR = 4.0, 6, 40.0
+#: Least width of an image along its narrow axis, of a star's: cosmic rays are sharper.
+_NARROW = 0.85
+#: Light beside a pixel, across the narrower direction, of what a star's middle has there; and the
+#: pixels that are looked at, part of the brightest one.
+_SHARP, _BRIGHT = 0.7, 0.4
+#: Pixels around saturated ones, and along the border, whose segments do not count.
+_GROWN, _BORDER = 3, 2
+
+
+class Shapes(NamedTuple):
+    """Shapes of segments.
+
+    Attributes
+    ----------
+    plus, cross : ndarray of float64, shape (n,), arcsec**2
+        East-west less north-south second moment, and twice the mixed one: zero for round images;
+        a streak of length L adds L**2 / 12 along its direction.
+    row : ndarray of float64
+        Of its centre, from the amplifier: 0 where charge goes the shortest way, 1 the longest.
+    geometry : tuple of float, arcsec**2
+        ``plus`` and ``cross`` of an image that is round on the pixels, which are not square.
+    column : tuple of float
+        Unit vector of (plus, cross) of a streak along the columns.
+    """
+
+    plus: Floats
+    cross: Floats
+    row: Floats
+    geometry: tuple[float, float]
+    column: tuple[float, float]
+
+
+def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
+    """Measure what is at least as wide as a star in every direction.
+
+    Parameters
+    ----------
+    image : ChipImage
+    chip : ChipRecord
+    psf : Psf
+        Expected.
+
+    Returns
+    -------
+    Shapes
+    """
+    from scipy import ndimage
+
+    light, above, spoilt = _standing_out(image)
+    labels, n = ndimage.label(above, np.ones((3, 3)))
+    y, x = np.nonzero(labels)
+    which = labels[y, x] - 1
+    value = light[y, x].astype(np.float64)
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(which, values, n).astype(np.float64)
+
+    mass = np.maximum(total(value), 1e-9)
+    mean_x, mean_y = total(value * x) / mass, total(value * y) / mass
+    dx, dy = x - mean_x[which], y - mean_y[which]
+    xx, yy, xy = (total(value * a * b) / mass for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    area = np.bincount(which, minlength=n)
+    noise = image.background.at(mean_x, mean_y)[1]
+    snr = mass / np.sqrt(mass + area * noise**2)
+    narrow = np.sqrt(np.maximum(0.5 * (xx + yy) - np.hypot(0.5 * (xx - yy), xy), 0.0))
+    width = np.sqrt(psf.sigma**2 + 1.0 / 12.0)
+    kept = (area >= _PIXELS) & (snr >= _SNR) & (narrow > _NARROW * width)
+    kept &= np.bincount(which, spoilt[y, x], n) == 0
+    kept &= _smooth(light, labels, y, x, n, psf)
+    moments = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)[kept]
+    jacobian = _jacobian(chip)
+    on_sky = jacobian @ moments @ jacobian.T
+    row = mean_y[kept] / max(image.shape[0] - 1, 1)
+    return Shapes(
+        on_sky[:, 0, 0] - on_sky[:, 1, 1],
+        2.0 * on_sky[:, 0, 1],
+        1.0 - row if chip.tail < 0 else row,
+        _turned(_typical(narrow[kept], width) ** 2 * jacobian @ jacobian.T),
+        _unit(_turned(np.outer(jacobian[:, 1], jacobian[:, 1]))),
+    )
+
+
+def _typical(narrow: Floats, width: float) -> float:
+    """Width of most images along their narrow axis: a streak does not change it."""
+    return max(float(np.median(narrow)), width) if narrow.size else width
+
+
+def _turned(moments: Floats) -> tuple[float, float]:
+    return float(moments[0, 0] - moments[1, 1]), float(2.0 * moments[0, 1])
+
+
+def _unit(vector: tuple[float, float]) -> tuple[float, float]:
+    length = float(np.hypot(*vector)) or 1.0
+    return vector[0] / length, vector[1] / length
+
+
+def _standing_out(
+    image: ChipImage,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Light above the background, the pixels that stand out, and what spoils a shape."""
+    from scipy import ndimage
+
+    background, (ny, nx) = image.background, image.shape
+    rows, columns = (
+        np.minimum(np.arange(size) // background.box, count - 1)
+        for size, count in ((ny, background.level.shape[0]), (nx, background.level.shape[1]))
+    )
+    level = background.level.astype(np.float32)[:, columns]
+    noise = background.noise.astype(np.float32)[:, columns]
+    light = np.empty(image.shape, np.float32)
+    above = np.empty(image.shape, np.bool_)
+    for k in range(background.level.shape[0]):
+        mine = rows == k
+        light[mine] = image.electrons[mine] - level[k]
+        above[mine] = light[mine] > _THRESHOLD * noise[k]
+    spoilt = ndimage.binary_dilation(image.saturated, np.ones((3, 3)), iterations=_GROWN)
+    above &= image.usable | image.saturated
+    spoilt[:_BORDER] = spoilt[-_BORDER:] = True
+    spoilt[:, :_BORDER] = spoilt[:, -_BORDER:] = True
+    return light, above, spoilt
+
+
+def _smooth(
+    light: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    y: NDArray[np.int64],
+    x: NDArray[np.int64],
+    n: int,
+    psf: Psf,
+) -> NDArray[np.bool_]:
+    """Segments whose bright pixels have as much light beside them as the telescope's blur gives."""
+    which, value = labels[y, x] - 1, light[y, x].astype(np.float64)
+    peak = np.zeros(n)
+    np.maximum.at(peak, which, value)
+    ny, nx = light.shape
+    bright = (value > _BRIGHT * peak[which]) & (x > 0) & (y > 0) & (x < nx - 1) & (y < ny - 1)
+    y, x, which, value = y[bright], x[bright], which[bright], value[bright]
+
+    def beside(dy: int, dx: int) -> Floats:
+        both = light[y + dy, x + dx].astype(np.float64) + light[y - dy, x - dx]
+        return np.bincount(which, both, n).astype(np.float64)
+
+    star = psf.images(np.zeros(1), np.zeros(1), 1)[0][0]
+    least = 2.0 * _SHARP * np.bincount(which, value, n)
+    straight = np.minimum(beside(0, 1), beside(1, 0)) > least * (star[1, 0] / star[1, 1])
+    across = np.minimum(beside(1, 1), beside(1, -1)) > least * (star[0, 0] / star[1, 1])
+    found: NDArray[np.bool_] = straight & across
+    return found
+
+
+def _jacobian(chip: ChipRecord) -> Floats:
+    """Arcsec east and north per pixel in x and y, at the middle of the chip."""
+    x, y = (chip.shape[1] - 1) / 2, (chip.shape[0] - 1) / 2
+    ra, dec = chip.distortion.pixel_to_sky(np.array([x, x + 1.0, x]), np.array([y, y, y + 1.0]))
+    east = ((ra - ra[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec[0]))
+    return 3600.0 * np.array([east[1:], (dec - dec[0])[1:]])

@@ -1,0 +1,150 @@
+"""When a fit may replace a header, and how good it is.
+
+A fit is accepted when it has the matches that its geometry needs, would hardly come about by
+chance, predicts matches held out, moves the exposure by no more than pointing errors do, and when
+the header is shown to be worse: the fit must move the exposure by several times its own stated
+error.  A fit that passes all but the last confirms the header.
+
+HAP's evaluation (facts 3.4d) accepts with two matches where the RMS exceeds 0.5 mas, compares
+magnitudes with a catalog of supposedly three stars and never looks at the header; none of that is
+kept.  Its categories 1 to 5 are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.fitting.result import Fit
+from hapdask.astrometry.fitting.verification import HeldOut
+from hapdask.config.alignment import AlignmentParameters
+
+Floats = NDArray[np.float64]
+
+#: HAP compares magnitudes where there are fewer matches; correlation from which they agree.
+_FEW, _CORRELATED = 10, 0.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Figures that a judgement rests on, besides the fit.
+
+    Attributes
+    ----------
+    chance : float
+        Number of false alarms.
+    held_out : HeldOut
+    error, header : float, mas
+        Stated error, and displacement from the header, rms over the exposure.
+    offset : float, arcsec
+        How far the middle of the exposure moves.
+    correlation : float
+        Of the magnitudes of matches; NaN unknown.
+    """
+
+    chance: float
+    held_out: HeldOut
+    error: float
+    header: float
+    offset: float
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a fit is used.
+
+    Attributes
+    ----------
+    accepted : bool
+    confirms : bool
+        The fit is sound, and shows that the header is as good.
+    reason : str
+    grade : int
+        1 good, 2 compromised, 3 and 4 the same with a large RMS, 5 refused.
+    """
+
+    accepted: bool
+    confirms: bool
+    reason: str
+    grade: int
+
+
+def gather(
+    fit: Fit, chance: float, held_out: HeldOut, outline: Floats, magnitudes: tuple[Floats, Floats]
+) -> Evidence:
+    """Work out the figures.
+
+    Parameters
+    ----------
+    fit : Fit
+    chance : float
+    held_out : HeldOut
+    outline : ndarray of float64, shape (n, 2), arcsec
+        Points all over the exposure, in the plane of the fit, by the header.
+    magnitudes : tuple of ndarray of float64, shape (matches,)
+    """
+    moved = fit.apply(outline) - outline
+    return Evidence(
+        chance=chance,
+        held_out=held_out,
+        error=float(np.sqrt(np.mean(fit.error_at(outline) ** 2))),
+        header=1000.0 * float(np.sqrt(np.mean((moved**2).sum(axis=1)))),
+        offset=float(np.hypot(*moved.mean(axis=0))),
+        correlation=_correlation(*magnitudes),
+    )
+
+
+def judge(fit: Fit, evidence: Evidence, parameters: AlignmentParameters) -> Judgement:
+    """Decide on a fit, with every reason against it."""
+    against = _objections(fit, evidence, parameters)
+    if against:
+        return Judgement(False, False, "; ".join(against), 5)
+    compromised = fit.matches < _FEW and evidence.correlation < _CORRELATED
+    grade = (1 if fit.total_rms_mas < parameters.good_rms else 3) + compromised
+    held = evidence.held_out
+    if evidence.header < parameters.better * evidence.error or held.rms >= held.header_rms:
+        reason = (
+            f"the header is as good: the fit moves it by {evidence.header:.2f} mas "
+            f"with an error of {evidence.error:.2f} mas"
+        )
+        return Judgement(False, True, reason, grade)
+    reason = (
+        f"{fit.matches} matches to {fit.total_rms_mas:.2f} mas, "
+        f"{held.recovered:.0%} of those held out recovered, chance {evidence.chance:.0e}"
+    )
+    return Judgement(True, False, reason, grade)
+
+
+def _objections(fit: Fit, evidence: Evidence, rules: AlignmentParameters) -> list[str]:
+    found = []
+    needed = rules.least(fit.geometry)
+    if fit.matches < needed:
+        found.append(f"too few matches for {fit.geometry}: {fit.matches} of {needed}")
+    if evidence.chance > rules.max_chance:
+        found.append(f"may be chance: {evidence.chance:.1e} such matches expected")
+    if fit.total_rms_mas > rules.max_rms:
+        found.append(f"RMS of {fit.total_rms_mas:.0f} mas")
+    if evidence.held_out.recovered < rules.min_recovered:
+        found.append(f"predicts only {evidence.held_out.recovered:.0%} of held-out matches")
+    if evidence.offset > rules.max_offset:
+        found.append(f"moves the exposure by {evidence.offset:.1f} arcsec")
+    if abs(fit.rotation) > rules.max_rotation:
+        found.append(f"turns the exposure by {fit.rotation:.3f} degrees")
+    if abs(fit.scale - 1.0) > rules.max_scale or abs(math.radians(fit.skew)) > rules.max_scale:
+        found.append(f"scale {fit.scale:.5f}, skew {fit.skew:.4f} degrees")
+    if not math.isfinite(evidence.error) or evidence.error > rules.max_rms:
+        found.append(f"stated error of {evidence.error:.0f} mas over the exposure")
+    return found
+
+
+def _correlation(mine: Floats, theirs: Floats) -> float:
+    """Pearson's r of two lists of magnitudes; NaN where fewer than three are known."""
+    both = np.isfinite(mine) & np.isfinite(theirs)
+    a, b = mine[both], theirs[both]
+    if len(a) < 3 or not (a.std() > 0 and b.std() > 0):
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])

@@ -1,0 +1,217 @@
+"""The exposures of a visit aligned to each other.
+
+In the order of overlap each exposure is fitted to the mean places of the stars that those before
+it saw; then, in turn, to the means of all others until nothing moves.  The first stays where its
+header has it.  What stands at one place of the detector while the telescope moved is no star.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.attempts import Attempt
+from hapdask.astrometry.fitting.clipping import fit_robust
+from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
+from hapdask.astrometry.fitting.result import apply_correction, as_correction
+from hapdask.astrometry.fitting.stars import StarTable
+from hapdask.astrometry.matching.nearest import Pairs
+from hapdask.astrometry.matching.places import Places, Plane
+from hapdask.config.alignment import AlignmentParameters
+from hapdask.observe.distortion import Correction
+
+Floats = NDArray[np.float64]
+
+#: Passes of refinement, and the move that ends them, arcsec.
+_PASSES, _STILL = 10, 2e-6
+#: Same place on the detector, pixels; on the sky elsewhere by this, arcsec.
+_SAME, _ELSEWHERE = 0.3, 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class RelativeAlignment:
+    """A group of exposures in one system.
+
+    Attributes
+    ----------
+    center : tuple of float, degrees
+    members : tuple of int
+        Exposures that are tied; the reference first.
+    corrections : dict of int to Correction
+        Onto the reference's header; identity for it, and where the header is as good.
+    errors : dict of int to float, mas
+        Stated, relative to the others.
+    stars : StarTable
+    attempts : tuple of Attempt
+    """
+
+    center: tuple[float, float]
+    members: tuple[int, ...]
+    corrections: dict[int, Correction]
+    errors: dict[int, float]
+    stars: StarTable
+    attempts: tuple[Attempt, ...]
+
+
+def align_group(
+    exposures: Sequence[Places],
+    order: Sequence[int],
+    center: tuple[float, float],
+    parameters: AlignmentParameters,
+    *,
+    outlines: Mapping[int, Floats] | None = None,
+    pixel_scale: float = 0.04,
+) -> RelativeAlignment:
+    """Align exposures that overlap.
+
+    Parameters
+    ----------
+    exposures : sequence of Places
+        All of the visit.
+    order : sequence of int
+        Those of the group, the reference first (`alignment_groups`).
+    center : tuple of float, degrees
+    parameters : AlignmentParameters
+    outlines : mapping of int to ndarray of float64, shape (n, 2), arcsec, optional
+        Points all over each exposure of the group.
+    pixel_scale : float, arcsec
+
+    Returns
+    -------
+    RelativeAlignment
+        Exposures that could not be tied are not among its members.
+    """
+    first = order[0]
+    allowed = parameters.geometries
+    if parameters.relative_geometry in allowed:
+        allowed = allowed[: allowed.index(parameters.relative_geometry) + 1]
+    rules = replace(parameters, geometries=allowed)
+    stars = StarTable(center, rules.floor)
+    group = RelativeAlignment(
+        center, (first,), {first: Correction(center)}, {first: 0.0}, stars, ()
+    )
+    none = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    stars.join(first, exposures[first].in_plane(center), exposures[first].mag, none)
+    attempts: list[Attempt] = []
+    waiting = list(order[1:])
+    while waiting:  # those that failed try again once others have joined
+        failed = []
+        for k in waiting:
+            task = Task(
+                exposures[k],
+                stars.as_places(exposures[first].name),
+                center,
+                rules,
+                "relative",
+                None if outlines is None else outlines[k],
+                pixel_scale,
+                exposures[k].name,
+            )
+            outcome = fit_lists(task)
+            attempts += outcome.attempts
+            if not _join(group, k, exposures[k], outcome):
+                failed.append(k)
+        waiting = failed if len(failed) < len(waiting) else []
+    members = tuple(k for k in order if k in group.corrections)
+    if not rules.upstream:
+        _refine(exposures, members, group.corrections, stars, rules)
+    return replace(group, members=members, attempts=tuple(attempts))
+
+
+def _join(group: RelativeAlignment, k: int, exposure: Places, outcome: Outcome) -> bool:
+    """Add an exposure to its group, if its fit is sound."""
+    if not outcome.sound or outcome.fit is None:
+        return False
+    same = Correction(group.center)
+    group.corrections[k] = outcome.fit.correction if outcome.accepted else same
+    group.errors[k] = outcome.error
+    moved = _moved(exposure.in_plane(group.center), group.corrections[k])
+    group.stars.join(k, moved, exposure.mag, _distinct(outcome.fit.pairs))
+    return True
+
+
+def _refine(
+    exposures: Sequence[Places],
+    members: tuple[int, ...],
+    corrections: dict[int, Correction],
+    stars: StarTable,
+    rules: AlignmentParameters,
+) -> None:
+    """Fit each exposure to the means of all others, in turn, until nothing moves."""
+    free = [k for k in members[1:] if corrections[k] != Correction(stars.center)]
+    if len(members) < 3:
+        return
+    geometry = rules.geometries[-1]
+    for _ in range(_PASSES):
+        largest = 0.0
+        for k in free:
+            plane = exposures[k].in_plane(stars.center)
+            means, seen = stars.means(without=k)
+            mine = np.flatnonzero(seen[stars.stars[k]] > 0)
+            theirs = means.take(stars.stars[k][mine])
+            if len(mine) < rules.least(geometry):
+                continue
+            variance = plane.variance[mine] + theirs.variance + (rules.floor / 1000.0) ** 2
+            clipped = fit_robust(geometry, plane.xy[mine], theirs.xy, variance, sigma=rules.sigma)
+            if clipped is None:
+                continue
+            now = as_correction(stars.center, clipped.solved.matrix, clipped.solved.shift)
+            moved = _moved(plane, now)
+            before = apply_correction(corrections[k], plane.xy)
+            largest = max(largest, float(np.abs(moved.xy - before).max()))
+            corrections[k] = now
+            stars.move(k, moved)
+        if largest < _STILL:
+            break
+
+
+def _moved(plane: Plane, correction: Correction) -> Plane:
+    return Plane(apply_correction(correction, plane.xy), plane.variance)
+
+
+def _distinct(pairs: Pairs) -> Pairs:
+    """Each reference once: upstream's rules let sources share one."""
+    _, first = np.unique(pairs.references, return_index=True)
+    keep = np.zeros(len(pairs), np.bool_)
+    keep[first] = True
+    return pairs.take(keep)
+
+
+def without_fixed(exposures: Sequence[Places]) -> list[Places]:
+    """Leave out what is fixed to the detector while the sky moved: hot pixels, blobs, columns.
+
+    Parameters
+    ----------
+    exposures : sequence of Places
+        Those without detector positions stay whole; so does one of which more than half would go
+        (the telescope may not have moved, and the headers be wrong).
+    """
+    from scipy.spatial import KDTree
+
+    fixed = [np.zeros(len(each), np.bool_) for each in exposures]
+    known = [k for k, each in enumerate(exposures) if each.detector is not None and len(each)]
+    trees = {k: KDTree(_detector(exposures[k])) for k in known}
+    for a in known:
+        for b in known:
+            if a == b:
+                continue
+            apart, there = trees[b].query(_detector(exposures[a]), distance_upper_bound=_SAME)
+            same = np.flatnonzero(np.isfinite(apart))
+            center = (float(exposures[a].ra[0]), float(exposures[a].dec[0]))
+            here = exposures[a].take(same).in_plane(center).xy
+            other = exposures[b].take(there[same]).in_plane(center).xy
+            fixed[a][same] |= np.hypot(*(here - other).T) > _ELSEWHERE
+    return [
+        each.take(~bad) if 2 * np.count_nonzero(bad) <= len(bad) else each
+        for each, bad in zip(exposures, fixed, strict=True)
+    ]
+
+
+def _detector(places: Places) -> Floats:
+    """Chip, x, y with chips far apart."""
+    table = np.asarray(places.detector) * 1.0
+    table[:, 0] *= 1e5
+    return table

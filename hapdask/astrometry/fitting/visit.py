@@ -1,0 +1,318 @@
+"""The exposures of a visit: to each other, then to a reference catalog.
+
+Catalogs in order, and for each the methods in order (facts 3.2), until every exposure has a
+solution: the visit as one, then exposures one by one.  An exposure without one keeps its header,
+or follows the others of its group where that was shown to be right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.attempts import Attempt
+from hapdask.astrometry.fitting.overlaps import alignment_groups, shared_sources
+from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
+from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.fitting.relative import RelativeAlignment, align_group, without_fixed
+from hapdask.astrometry.fitting.result import apply_correction, compose, inverse
+from hapdask.astrometry.matching.places import Places, center_of
+from hapdask.config.alignment import AlignmentParameters
+from hapdask.errors import ParameterError
+from hapdask.observe.distortion import Correction
+
+Floats = NDArray[np.float64]
+
+
+def align_visit(
+    exposures: Sequence[Places],
+    catalogs: Iterable[Places],
+    parameters: AlignmentParameters,
+    *,
+    outlines: Sequence[tuple[Floats, Floats]] | None = None,
+    pixel_scale: float = 0.04,
+) -> list[Placement]:
+    """Align the exposures of a visit.
+
+    Parameters
+    ----------
+    exposures : sequence of Places
+        Sources of each, by the headers.
+    catalogs : iterable of Places
+        References at the epoch of the visit, best first; the next is drawn only when needed, so
+        that a generator asks its service no sooner.
+    parameters : AlignmentParameters
+    outlines : sequence of (ra, dec), degrees, optional
+        Points around each exposure; its sources if not given.
+    pixel_scale : float, arcsec
+        Of the tangent plane's pixels, for upstream's rules.
+
+    Returns
+    -------
+    list of Placement
+        One for each exposure, in their order.
+
+    Raises
+    ------
+    ParameterError
+        If exposures share a name, or outlines are not one for each.
+    """
+    if len({each.name for each in exposures}) < len(exposures):
+        raise ParameterError("two exposures have one name")
+    if outlines is not None and len(outlines) != len(exposures):
+        raise ParameterError(f"{len(outlines)} outlines for {len(exposures)} exposures")
+    visit = _Visit(exposures, parameters, outlines, pixel_scale)
+    visit.tie_exposures()
+    for catalog in catalogs:
+        if not visit.open:
+            break
+        visit.try_catalog(catalog)
+    visit.follow_neighbours()
+    return visit.finished()
+
+
+class _Visit:
+    """The state of one visit while it is aligned."""
+
+    def __init__(
+        self,
+        exposures: Sequence[Places],
+        rules: AlignmentParameters,
+        outlines: Sequence[tuple[Floats, Floats]] | None,
+        pixel_scale: float,
+    ) -> None:
+        self.exposures = without_fixed(exposures)
+        self.rules, self.pixel_scale = rules, pixel_scale
+        self.skies = outlines
+        self.placements = [Placement(each.name, reason="nothing was tried") for each in exposures]
+        self.attempts: list[list[Attempt]] = [[] for _ in exposures]
+        self.groups: list[RelativeAlignment] = []
+
+    @property
+    def open(self) -> list[int]:
+        """Exposures without a tie to a catalog."""
+        return [
+            k
+            for k, placement in enumerate(self.placements)
+            if placement.status not in ("aligned", "confirmed") and len(self.exposures[k])
+        ]
+
+    def outline(self, k: int, center: tuple[float, float]) -> Floats:
+        """Points all over an exposure in a plane, arcsec."""
+        if self.skies is not None:
+            corners = Places.make("outline", *self.skies[k], 0.0).in_plane(center).xy
+            middle = corners.mean(axis=0)
+            inner = [middle + f * (corners - middle) for f in (1.0, 0.66, 0.33)]
+            return np.concatenate([*inner, middle[None]])
+        xy = self.exposures[k].in_plane(center).xy
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        x, y = np.meshgrid(*(np.linspace(low[a], high[a], 5) for a in (0, 1)))
+        return np.stack([x.ravel(), y.ravel()], axis=1)
+
+    def tie_exposures(self) -> None:
+        """Align the exposures to each other, group by group."""
+        usable = [k for k, each in enumerate(self.exposures) if len(each)]
+        for k, each in enumerate(self.exposures):
+            if not len(each):
+                self.placements[k] = replace(self.placements[k], reason="no source")
+        if "relative" not in self.rules.methods or len(usable) < 2:
+            return
+        center = center_of(*(self.exposures[k] for k in usable))
+        planes = [self.exposures[k].in_plane(center).xy for k in usable]
+        shared = shared_sources(planes, [self.outline(k, center) for k in usable])
+        least = min(self.rules.least(g) for g in self.rules.geometries)
+        for found in alignment_groups(shared, least):
+            left = [usable[k] for k in found]
+            while len(left) > 1:
+                left = self._tie_group(left)
+
+    def _tie_group(self, order: list[int]) -> list[int]:
+        """Align one group; what could not be tied is left for a group of its own."""
+        center = center_of(*(self.exposures[k] for k in order))
+        group = align_group(
+            self.exposures,
+            order,
+            center,
+            self.rules,
+            outlines={k: self.outline(k, center) for k in order},
+            pixel_scale=self.pixel_scale,
+        )
+        for attempt in group.attempts:
+            k = next(k for k in order if self.exposures[k].name == attempt.exposure)
+            self.attempts[k].append(attempt)
+        if len(group.members) > 1:
+            self.groups.append(group)
+        return [k for k in order if k not in group.members]
+
+    def try_catalog(self, catalog: Places) -> None:
+        """Try every method with a catalog, for the exposures that have no tie yet."""
+        for method in self.rules.methods:
+            if method == "relative":
+                for group in self.groups:
+                    if any(k in self.open for k in group.members):
+                        self._place_group(group, catalog)
+                continue
+            for k in self.open:
+                self._place_alone(k, catalog, method)
+
+    def _place_group(self, group: RelativeAlignment, catalog: Places) -> None:
+        """Fit all stars of a group as one."""
+        names = [self.exposures[k].name for k in group.members]
+        points = np.concatenate([self.outline(k, group.center) for k in group.members])
+        task = Task(
+            group.stars.as_places(names[0]),
+            catalog,
+            group.center,
+            self.rules,
+            # ours searches as far as for one exposure: all have the pointing error of the first
+            "relative" if self.rules.upstream else "histogram",
+            points,
+            self.pixel_scale,
+        )
+        outcome = fit_lists(task)
+        tried = tuple(replace(a, method="relative") for a in outcome.attempts)
+        for k in group.members:
+            self.attempts[k] += tried
+        if outcome.sound and outcome.fit is not None:
+            onto = outcome.fit.correction if outcome.accepted else Correction(group.center)
+            for k in group.members:
+                if k in self.open:
+                    self._follow(k, group, onto, outcome)
+
+    def _follow(self, k: int, group: RelativeAlignment, onto: Correction, outcome: Outcome) -> None:
+        """Place a member of a group that is tied to a catalog."""
+        assert outcome.fit is not None
+        assert outcome.judgement is not None
+        total = compose(onto, group.corrections[k])
+        header = self._header_mas(k, total)
+        points = apply_correction(group.corrections[k], self.outline(k, group.center))
+        there = float(np.sqrt(np.mean(outcome.fit.error_at(points) ** 2)))
+        error = math.hypot(there, group.errors[k])
+        better = header >= self.rules.better * error
+        self.placements[k] = Placement(
+            exposure=self.exposures[k].name,
+            status="aligned" if better else "confirmed",
+            reason=outcome.judgement.reason if better else "the header is as good",
+            correction=total if better else None,
+            catalog=outcome.attempts[-1].catalog,
+            method="relative",
+            geometry=outcome.fit.geometry,
+            matches=outcome.fit.matches,
+            rms_mas=outcome.fit.total_rms_mas,
+            error_mas=error,
+            header_mas=header,
+            grade=outcome.judgement.grade,
+            reference=self.exposures[group.members[0]].name,
+            fit=outcome.fit,
+        )
+
+    def _place_alone(self, k: int, catalog: Places, method: str) -> None:
+        """Fit one exposure to a catalog."""
+        mine = [group for group in self.groups if k in group.members]
+        center = mine[0].center if mine else center_of(self.exposures[k])
+        task = Task(
+            self.exposures[k],
+            catalog,
+            center,
+            self.rules,
+            method,
+            self.outline(k, center),
+            self.pixel_scale,
+            self.exposures[k].name,
+        )
+        outcome = fit_lists(task)
+        self.attempts[k] += outcome.attempts
+        reason = outcome.attempts[-1].reason
+        if not outcome.sound or outcome.fit is None or outcome.judgement is None:
+            self.placements[k] = replace(self.placements[k], reason=reason)
+            return
+        self.placements[k] = Placement(
+            exposure=self.exposures[k].name,
+            status="aligned" if outcome.accepted else "confirmed",
+            reason=reason,
+            correction=outcome.fit.correction if outcome.accepted else None,
+            catalog=catalog.name,
+            method=method,
+            geometry=outcome.fit.geometry,
+            matches=outcome.fit.matches,
+            rms_mas=outcome.fit.total_rms_mas,
+            error_mas=outcome.error,
+            header_mas=outcome.header,
+            grade=outcome.judgement.grade,
+            fit=outcome.fit,
+        )
+
+    def follow_neighbours(self) -> None:
+        """Let exposures without a tie follow those of their group that have one, or each other."""
+        for group in self.groups:
+            open_ones = [k for k in group.members if k in self.open]
+            tied = [k for k in group.members if k not in self.open]
+            if not open_ones:
+                continue
+            if tied:
+                leader = min(tied, key=lambda k: (self.placements[k].error_mas, k))
+                own = self.placements[leader].correction or Correction(group.center)
+                onto = compose(own, inverse(group.corrections[leader]))
+                for k in open_ones:
+                    self._follow_leader(k, group, onto, leader)
+            else:
+                self._settle(group)
+
+    def _follow_leader(
+        self, k: int, group: RelativeAlignment, onto: Correction, leader: int
+    ) -> None:
+        """Place an exposure by another of its group that was tied alone."""
+        led = self.placements[leader]
+        total = compose(onto, group.corrections[k])
+        error = math.hypot(led.error_mas, group.errors[k], group.errors[leader])
+        header = self._header_mas(k, total)
+        better = header >= self.rules.better * error
+        self.placements[k] = replace(
+            led,
+            exposure=self.exposures[k].name,
+            status="aligned" if better else "confirmed",
+            reason=f"follows {led.exposure}" if better else "the header is as good",
+            correction=total if better else None,
+            method="relative",
+            error_mas=error,
+            header_mas=header,
+            reference=led.exposure,
+        )
+
+    def _settle(self, group: RelativeAlignment) -> None:
+        """Bring a group that no catalog ties onto the mean of its headers."""
+        moves = [
+            (apply_correction(group.corrections[k], points) - points).mean(axis=0)
+            for k in group.members
+            for points in (self.outline(k, group.center),)
+        ]
+        east, north = (float(v) for v in -np.mean(moves, axis=0))
+        onto = Correction(group.center, shift=(east, north))
+        for k in group.members:
+            total = compose(onto, group.corrections[k])
+            self.placements[k] = replace(
+                self.placements[k],
+                status="relative",
+                reason=f"tied to the visit alone; {self.placements[k].reason}",
+                correction=total,
+                method="relative",
+                header_mas=self._header_mas(k, total),
+                reference=self.exposures[group.members[0]].name,
+            )
+
+    def _header_mas(self, k: int, correction: Correction) -> float:
+        """How far a correction moves an exposure, rms over it, mas."""
+        points = self.outline(k, correction.center)
+        moved = apply_correction(correction, points) - points
+        return 1000.0 * float(np.sqrt((moved**2).sum(axis=1).mean()))
+
+    def finished(self) -> list[Placement]:
+        """Give the placements with all that was tried."""
+        return [
+            replace(placement, attempts=tuple(tried))
+            for placement, tried in zip(self.placements, self.attempts, strict=True)
+        ]

@@ -1,0 +1,65 @@
+"""Matching by the rules of TweakReg and HAP, for the compat presets: tweakwcs's XYXYMatch.
+
+It is the same C routine (stsci.stimage) with the same histogram and its quirks: bins of one pixel,
+a shift less the radius as given and not as rounded up, points too close to others removed, and
+sources that several references may share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.matching.nearest import Pairs
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class XYXYRules:
+    """Parameters of XYXYMatch, by their names there; pixels of the reference's tangent plane."""
+
+    searchrad: float
+    separation: float
+    tolerance: float
+    use2dhist: bool = True
+    xoffset: float = 0.0
+    yoffset: float = 0.0
+
+
+def match_xyxy(
+    sources: Floats, references: Floats, rules: XYXYRules, *, pixel_scale: float
+) -> Pairs | None:
+    """Match as TweakReg and HAP do.
+
+    Parameters
+    ----------
+    sources, references : ndarray of float64, shape (n, 2), arcsec
+        In one tangent plane.
+    rules : XYXYRules
+    pixel_scale : float, arcsec
+        Of the reference's plane.
+
+    Returns
+    -------
+    Pairs or None
+        In the order of the references' rows; None where sources and references could not be told
+        apart (upstream's MatchSourceConfusionError).
+    """
+    from astropy.table import Table
+    from tweakwcs.matchutils import MatchSourceConfusionError, XYXYMatch
+
+    if not len(sources) or not len(references):
+        return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    tables = [
+        Table({"TPx": xy[:, 0] / pixel_scale, "TPy": xy[:, 1] / pixel_scale})
+        for xy in (references, sources)
+    ]
+    matcher = XYXYMatch(**rules.__dict__)
+    try:
+        there, here = matcher(*tables, tp_pscale=1.0, tp_units="pixels")
+    except MatchSourceConfusionError:
+        return None
+    return Pairs(np.asarray(here, np.int64), np.asarray(there, np.int64))

@@ -1,0 +1,112 @@
+"""What a user may set of the joint solution, and the detectors' systematic floors.
+
+Not here: what the values do (`priors`, `association`, `solving`).
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from hapdask.errors import ParameterError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointParameters:
+    """How exposures are solved together.
+
+    Attributes
+    ----------
+    radius : float, arcsec
+        Detections nearer than this, after the first alignment, are friends.
+    clip : float
+        Standard deviations beyond which a detection, a reference star or a proper motion is left
+        out.
+    pm_scatter : float, mas / yr
+        Scatter of the stars' proper motions per axis: the prior of those that have none measured.
+    mean_motion : float, mas / yr
+        Scatter, per axis, of the *common* proper motion of a field's stars; 0 says that stars
+        stand still on average, and then visits years apart that are tied by stars alone have
+        errors stated too small wherever the field really moves.
+    reference_error : float, mas
+        Of reference stars whose catalog states none.
+    header_shift, header_rotation, header_scale : float, mas
+        Errors of a visit's headers, common to its exposures; rotation and scale as the move that
+        they make at 100 arcsec from the tangent point.
+    exposure_shift, exposure_linear : float, mas
+        Errors of one exposure's header beside that; the second for rotation, scale and both skews,
+        at 100 arcsec.
+    iterations : int
+        The most solutions that are made.
+    dense_columns : int
+        Up to so many parameters of exposures of one group are solved by a dense factorisation (8
+        bytes times its square of memory), more by a sparse one.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of its range.
+    """
+
+    radius: float = 0.15
+    clip: float = 4.0
+    pm_scatter: float = 7.0
+    mean_motion: float = 0.0
+    reference_error: float = 5.0
+    header_shift: float = 1000.0
+    header_rotation: float = 20.0
+    header_scale: float = 5.0
+    exposure_shift: float = 200.0
+    exposure_linear: float = 10.0
+    iterations: int = 12
+    dense_columns: int = 6000
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name in ("iterations", "dense_columns"):
+                right = isinstance(value, int) and not isinstance(value, bool)
+                good, least = right and value >= 1, "an integer of at least 1"
+            else:
+                right = isinstance(value, int | float) and not isinstance(value, bool)
+                zero = name == "mean_motion"
+                good = right and math.isfinite(value) and (value > 0 or (zero and value == 0))
+                least = "a number, at least 0" if zero else "a positive number"
+            if not good:
+                raise ParameterError(f"joint solution: {name} must be {least}, not {value!r}")
+        if self.clip < 2.0:
+            raise ParameterError(f"joint solution: clip must be at least 2, not {self.clip!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Make plain data."""
+        return asdict(self)
+
+
+@cache
+def _packaged() -> Mapping[str, Any]:
+    text = files("hapdask.astrometry.solution").joinpath("detectors.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def floor_of(detector: str) -> float:
+    """Give the systematic floor of a detector, mas per axis.
+
+    Parameters
+    ----------
+    detector : str
+        ``"wfc3.uvis"``, ``"acs.wfc"``, ...; case does not matter.  One that is not in the packaged
+        table has the table's default.
+
+    Examples
+    --------
+    >>> floor_of("WFC3.UVIS"), floor_of("some.other")
+    (1.5, 3.0)
+    """
+    instrument, _, name = detector.lower().partition(".")
+    table = _packaged()
+    row = table.get(instrument, {}).get(name) or table["default"]
+    return float(row["floor"])

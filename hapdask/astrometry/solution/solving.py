@@ -1,0 +1,221 @@
+"""The joint solution: from sources and reference stars to a release.
+
+Order: canonical order of the inputs, association, groups that share sources or a visit, each
+group's least squares, figures and verdicts.  Groups share no unknown; each is solved by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.solution.association import Association, associate
+from hapdask.astrometry.solution.figures import solved_exposures
+from hapdask.astrometry.solution.inputs import ExposureSources, References, Stars, in_order
+from hapdask.astrometry.solution.iterating import Solved, iterate
+from hapdask.astrometry.solution.parameters import JointParameters
+from hapdask.astrometry.solution.problem import Problem, make_problem
+from hapdask.astrometry.solution.release import Release, SolvedExposure
+from hapdask.astrometry.solution.solved_sources import merged, solved_sources
+from hapdask.errors import ParameterError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """What is left of each detection that has a part in the solution.
+
+    Attributes
+    ----------
+    exposure : tuple of str
+        Names; ``index`` counts in them.
+    index : ndarray of int, shape (n,)
+    row : ndarray of int, shape (n,)
+        Of the source in the arrays that were given.
+    east, north : ndarray of float64, shape (n,), mas
+        Corrected minus solved.
+    error : ndarray of float64, shape (n,), mas
+    used : ndarray of bool, shape (n,)
+    """
+
+    exposure: tuple[str, ...]
+    index: Ints
+    row: Ints
+    east: Floats
+    north: Floats
+    error: Floats
+    used: NDArray[np.bool_]
+
+    def of(self, name: str) -> Residuals:
+        """Those of one exposure; all empty where it has none."""
+        here = np.flatnonzero(self.index == self.exposure.index(name))
+        names = ("index", "row", "east", "north", "error", "used")
+        return Residuals(self.exposure, *(getattr(self, n)[here] for n in names))
+
+
+@dataclass(frozen=True, eq=False)
+class JointSolution:
+    """A release, and the residuals that it is judged by."""
+
+    release: Release
+    residuals: Residuals
+
+
+def solve(
+    exposures: Iterable[ExposureSources],
+    references: References | None = None,
+    *,
+    parameters: JointParameters | None = None,
+    published: Release | None = None,
+) -> JointSolution:
+    """Solve exposures together.
+
+    Parameters
+    ----------
+    exposures : iterable of ExposureSources
+        In any order.  With ``published``, the new ones and, as they were, those published ones
+        that overlap them.
+    references : ReferenceCatalog, optional
+    parameters : JointParameters, optional
+    published : Release, optional
+        Its exposures are held where they are: nothing in it changes.  Without it all exposures are
+        solved: a full solution, to be compared with the last one by `changes.compare`.
+
+    Returns
+    -------
+    JointSolution
+        The same bits for any order of exposures, sources and stars.
+
+    Raises
+    ------
+    ParameterError
+        If an exposure is given twice, or a published one with other sources than were solved.
+    """
+    parameters = parameters or JointParameters()
+    given = in_order(exposures)
+    held = _held(given, published)
+    usable = [e.usable() for e in given]
+    ordered, rows = [u[0] for u in usable], [u[1] for u in usable]
+    stars = Stars.of(references, parameters.reference_error)
+    association = associate(ordered, stars, parameters.radius)
+    free = np.array([e.name not in held for e in given], bool)
+    start = {name: np.array(solved.parameters) for name, solved in held.items()}
+    parts: list[tuple[Problem, Solved]] = []
+    for group in _groups(ordered, association, free):
+        problem = make_problem(ordered, group, association, stars, start, parameters)
+        covariance = np.zeros((len(group), 6, 6))
+        for k, name in enumerate(problem.names):
+            if name in held:
+                covariance[k] = held[name].covariance
+        parts.append((problem, iterate(problem, covariance)))
+    release = _release(given, parts, published, parameters)
+    return JointSolution(release, _residuals(ordered, association, rows, parts))
+
+
+def _held(given: Sequence[ExposureSources], published: Release | None) -> dict[str, SolvedExposure]:
+    """Give the published exposures among those given.
+
+    Raises
+    ------
+    ParameterError
+        If what was measured of one has changed.
+    """
+    if published is None:
+        return {}
+    held = {}
+    for e in given:
+        if e.name not in published:
+            continue
+        solved = published[e.name]
+        if solved.sources_digest != e.digest:
+            raise ParameterError(
+                f"{e.name}: its sources are not those that release {published.version} was solved "
+                "with; give the same ones, or solve all anew"
+            )
+        held[e.name] = solved
+    return held
+
+
+def _groups(
+    exposures: Sequence[ExposureSources], association: Association, free: NDArray[np.bool_]
+) -> list[Ints]:
+    """Exposures that free ones are solved with, by group; sorted."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, sources = len(exposures), len(association.star)
+    visits = sorted({e.visit for e in exposures})
+    of_visit = np.array([visits.index(e.visit) for e in exposures], np.int64)
+    ours = free[association.exposure]
+    wanted = np.zeros(sources, bool)
+    wanted[association.source[ours]] = True
+    visit_wanted = np.zeros(len(visits), bool)
+    visit_wanted[of_visit[free]] = True
+    # Held exposures tie nothing to each other: each is joined to free ones only.
+    a = np.concatenate([association.exposure[ours], np.flatnonzero(free)])
+    b = np.concatenate([n + association.source[ours], n + sources + of_visit[free]])
+    size = n + sources + len(visits)
+    graph = coo_array((np.ones(len(a), bool), (a, b)), shape=(size, size))
+    label = connected_components(graph, directed=False)[1]
+    groups = []
+    for g in dict.fromkeys(label[:n][free].tolist()):
+        seen = np.zeros(n, bool)
+        here = (label[n : n + sources] == g) & wanted
+        seen[association.exposure[here[association.source]]] = True
+        seen |= (label[n + sources :] == g)[of_visit] & visit_wanted[of_visit]
+        groups.append(np.flatnonzero(seen).astype(np.int64))
+    return groups
+
+
+def _release(
+    given: Sequence[ExposureSources],
+    parts: Sequence[tuple[Problem, Solved]],
+    published: Release | None,
+    parameters: JointParameters,
+) -> Release:
+    version = 1 if published is None else published.version + 1
+    solved, notes = solved_exposures(given, parts, version, published)
+    sources = solved_sources(parts)
+    if published is not None:
+        sources = merged(published.sources, sources, parameters.radius)
+        solved += list(published.exposures)
+    return Release(
+        version=version,
+        parent="" if published is None else published.digest,
+        parameters=parameters.to_dict(),
+        exposures=tuple(sorted(solved, key=lambda e: (e.mjd, e.name))),
+        sources=sources,
+        chi_square=float(f"{sum(s.square for _, s in parts):.6e}"),
+        freedom=float(f"{sum(s.freedom for _, s in parts):.6e}"),
+        notes=tuple(notes),
+    )
+
+
+def _residuals(
+    exposures: Sequence[ExposureSources],
+    association: Association,
+    rows: Sequence[NDArray[np.intp]],
+    parts: Sequence[tuple[Problem, Solved]],
+) -> Residuals:
+    none = np.zeros(0, np.int64)
+    detection = np.concatenate([none, *(p.detection for p, _ in parts)])
+    left = np.concatenate([np.zeros((0, 2)), *(s.residual for _, s in parts)])
+    error = np.concatenate([np.zeros(0), *(p.error for p, _ in parts)])
+    used = np.concatenate([np.zeros(0, bool), *(s.weights.used for _, s in parts)])
+    row = np.concatenate([none, *rows])[detection]
+    index = association.exposure[detection]
+    order = np.lexsort((row, index))
+    return Residuals(
+        exposure=tuple(e.name for e in exposures),
+        index=index[order],
+        row=row[order],
+        east=left[order, 0],
+        north=left[order, 1],
+        error=error[order],
+        used=used[order],
+    )

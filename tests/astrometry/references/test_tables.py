@@ -1,0 +1,293 @@
+"""Tables of all formats, names and units; wrong rows, units and duplicates."""
+
+import gzip
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+
+from hapdask.astrometry.references.columns import ALIASES, recognise
+from hapdask.astrometry.references.files import FileSource, TableSource
+from hapdask.astrometry.references.region import Cone
+from hapdask.astrometry.references.standard import Assumed, standardise
+from hapdask.astrometry.references.tables import FORMATS, read_table
+from hapdask.errors import InputError, ParameterError
+
+FIELD = Cone(150.0, 2.0, 0.1)
+IDS = np.array([2**62 + 1, 2**62 + 3, 2**62 + 5])
+
+
+def gaia():
+    return Table(
+        {
+            "source_id": IDS,
+            "ra": [150.0, 150.01, 150.02],
+            "ra_error": [0.1, 0.2, 0.3],
+            "dec": [2.0, 2.01, 2.02],
+            "dec_error": [0.1, 0.2, 0.3],
+            "pmra": [1.5, np.nan, -3.0],
+            "pmra_error": [0.1, np.nan, 0.3],
+            "pmdec": [2.5, np.nan, 4.0],
+            "pmdec_error": [0.1, np.nan, 0.3],
+            "ref_epoch": [2016.0, 2016.0, 2016.0],
+            "phot_g_mean_mag": [18.0, 19.0, 20.0],
+        }
+    )
+
+
+def read(table, **options):
+    return standardise(table, name="test", origin="here", **options)
+
+
+@pytest.mark.parametrize(
+    "suffix", [*sorted(FORMATS), ".txt", ".cat", ".csv.gz", ".fits.gz", ".ecsv.gz"]
+)
+def test_every_format_gives_the_same_catalog(tmp_path, suffix):
+    path = tmp_path / f"gaia{suffix}"
+    plain = suffix.removesuffix(".gz")
+    if plain in (".parquet", ".parq", ".pq"):
+        pa = pytest.importorskip("pyarrow")
+        pq = pytest.importorskip("pyarrow.parquet")
+        pq.write_table(pa.table({n: np.asarray(gaia()[n]) for n in gaia().colnames}), path)
+    else:
+        kind = FORMATS.get(plain, "ascii")
+        target = tmp_path / f"written{plain}"
+        gaia().write(target, format=kind)
+        data = target.read_bytes()
+        path.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
+    stars, notes = FileSource(str(path)).ask(FIELD)
+    assert stars.name == "gaia"
+    assert stars.ids.tolist() == [str(i) for i in IDS]
+    np.testing.assert_array_equal(stars.ra, gaia()["ra"])
+    np.testing.assert_array_equal(stars.pmra, gaia()["pmra"])
+    np.testing.assert_array_equal(stars.mag, [18, 19, 20])
+    assert (stars.epoch == 2016.0).all()
+    assert notes == ()
+
+
+def test_plain_text_without_names(tmp_path):
+    path = tmp_path / "ref.cat"
+    path.write_text("# a list\n150.0 2.0 18.5\n150.01 2.01 19.5\n150.02 2.02 20.0\n")
+    stars, notes = FileSource(str(path)).ask(FIELD)
+    assert len(stars) == 3
+    assert np.isnan(stars.mag).all()
+    assert stars.ids.tolist() == ["1", "2", "3"]
+    assert "epoch of 3 stars taken as 2016" in notes
+    stars, _ = FileSource(str(path), columns={"mag": "col3"}, assumed=Assumed(2020.5, 2.0)).ask(
+        FIELD
+    )
+    assert stars.mag[0] == 18.5
+    assert (stars.epoch == 2020.5).all()
+    assert (stars.ra_error == 2.0).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "field", "column"),
+    [
+        (["RA_ICRS", "RAJ2000", "DE_ICRS", "DEJ2000"], "ra", "RA_ICRS"),
+        (["_RAJ2000", "_DEJ2000", "e_RAJ2000", "e_DEJ2000"], "dec_error", "e_DEJ2000"),
+        (["objID", "ra", "dec", "raErr", "rapm", "decpmErr"], "pmdec_error", "decpmErr"),
+        (["raMean", "decMean", "raMeanErr", "epochMean"], "epoch", "epochMean"),
+        (["ra", "dec", "err_maj", "err_min", "jdate"], "dec_error", "err_min"),
+        (["ALPHA_J2000", "DELTA_J2000", "MAG_AUTO"], "mag", "MAG_AUTO"),
+        (["Right Ascension (deg)", "Declination (deg)"], "ra", "Right Ascension (deg)"),
+    ],
+)
+def test_names_are_recognised(names, field, column):
+    assert recognise(names)[field] == column
+
+
+def test_no_name_means_two_fields():
+    shared = {"errmaj"}  # of 2MASS, a circle's both axes
+    names = [name for aliases in ALIASES.values() for name in set(aliases) - shared]
+    assert len(names) == len(set(names))
+
+
+def test_columns_that_are_not_there():
+    with pytest.raises(InputError, match=r"declination.*it has ra, y.*name it"):
+        recognise(["ra", "y"])
+    with pytest.raises(InputError, match="no column 'RAJ'"):
+        recognise(["ra", "dec"], {"ra": "RAJ"})
+    with pytest.raises(ParameterError, match="did you mean 'pmdec'"):
+        recognise(["ra", "dec"], {"pmde": "ra"})
+    with pytest.raises(ParameterError, match="no field 'raa'"):
+        read(gaia(), units={"raa": "deg"})
+
+
+def test_units_are_converted():
+    table = Table(
+        {"ra": [10.0], "dec": [0.03490658503988659], "ra_error [arcsec]": [0.5], "raMeanErr": [9]}
+    )
+    table["ra"].unit, table["dec"].unit = "hourangle", "rad"
+    table["pmRA"], table["pmDE"] = [0.01], [0.02]
+    table["pmRA"].unit = table["pmDE"].unit = "arcsec / yr"
+    stars, _ = read(table)
+    assert stars.ra[0] == pytest.approx(150.0)
+    assert stars.dec[0] == pytest.approx(2.0)
+    assert stars.ra_error[0] == pytest.approx(500.0)
+    assert stars.pmdec[0] == pytest.approx(20.0)
+    text = Table(
+        {
+            "ra": ["10:00:00", "10:00:01.5"],
+            "dec": ["+02:00:00", "-00:30:00"],
+            "raErr": ["0.1", "null"],
+        }
+    )
+    stars, notes = read(text)
+    np.testing.assert_allclose(stars.ra, [150.0, 150.00625])
+    np.testing.assert_allclose(stars.dec, [2.0, -0.5])
+    assert "ra_error of 1 stars taken as 10 mas" in notes
+    assert read(Table({"ra": [10.0], "dec": [2.0]}), units={"ra": "hours"})[0].ra[
+        0
+    ] == pytest.approx(150)
+    pan = Table({"raMean": [1.0], "decMean": [1.0], "raMeanErr": [0.01], "decMeanErr": [0.02]})
+    assert read(pan)[0].ra_error[0] == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "said"),
+    [
+        ("ra", "mag", "column 'ra' is in 'mag', but ra is in 'deg'"),
+        ("ra", "wombat", "'wombat'"),
+        ("pmra", "mas", "but pmra is in 'mas / yr'"),
+        ("ra_error", "km", "say what it is"),
+    ],
+)
+def test_impossible_units_are_refused(column, unit, said):
+    table = gaia()
+    table[column].unit = unit
+    with pytest.raises(InputError, match=said):
+        read(table)
+
+
+@pytest.mark.parametrize(
+    ("column", "factor"),
+    [("ra_error", 1 / 3.6e6), ("ra_error", 1e6), ("pmra", 1e4), ("pmdec_error", 1e-6)],
+)
+def test_numbers_that_belie_their_units_are_refused(column, factor):
+    table = gaia()
+    table[column] = table[column] * factor
+    with pytest.raises(InputError, match=f"column '{column}'.*so it is not in mas"):
+        read(table)
+
+
+def test_rows_without_a_position_are_told_and_dropped():
+    table = gaia()
+    table["ra"] = MaskedColumn(table["ra"], mask=[True, False, False])
+    table.add_row({"ra": 20.0, "dec": 95.0, "source_id": 9, "ra_error": 1.0})
+    table.add_row({"ra": np.nan, "dec": 5.0, "source_id": 10, "ra_error": 1.0})
+    stars, notes = read(table)
+    assert stars.ids.tolist() == [str(i) for i in IDS[1:]]
+    assert "2 rows without a position dropped" in notes
+    assert "1 rows with RA or Dec beyond the sky dropped" in notes
+    table["dec"] = np.nan
+    with pytest.raises(InputError, match="none of its 5 rows"):
+        read(table)
+
+
+def test_duplicates_are_told_and_dropped():
+    rng = np.random.default_rng(3)
+    n = 200
+    ra, dec = 150 + rng.uniform(-0.1, 0.1, n), 2 + rng.uniform(-0.1, 0.1, n)
+    twice = np.concatenate([np.arange(n), np.arange(0, n, 4), np.arange(0, n, 8)])
+    order = rng.permutation(twice.size)
+    error = np.where(np.arange(twice.size) < n, 0.5, 2.0)
+    table = Table(
+        {
+            "ra": ra[twice][order],
+            "dec": dec[twice][order] + 1e-9,
+            "ra_error": error[order],
+            "dec_error": error[order],
+            "id": twice[order],
+        }
+    )
+    stars, notes = read(table)
+    assert len(stars) == n
+    assert (stars.ra_error == 0.5).all()
+    assert any(note.startswith("75 rows within 0.05 arcsec") for note in notes)
+    around = Table({"ra": [0.0, 360.0, 359.999999999], "dec": [5.0, 5.0, 5.0]})
+    assert len(read(around)[0]) == 1
+    pole = Table({"ra": [0.0, 180.0], "dec": [89.999999, 89.999999]})
+    assert len(read(pole)[0]) == 1
+
+
+def test_epochs():
+    table = gaia()
+    table["ref_epoch"] = [2457389.0, 57388.5, 0.0]
+    stars, notes = read(table)
+    assert stars.epoch.tolist() == [2016.0, 2016.0, 2016.0]
+    assert "epoch of 1 stars taken as 2016" in notes
+    table["ref_epoch"] = ["J2015.5", "2015.5", ""]
+    assert read(table)[0].epoch.tolist() == [2015.5, 2015.5, 2016.0]
+    del table["ref_epoch"]
+    assert (standardise(table, name="2mass", origin="x").catalog.epoch == 1999.5).all()
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".csv", ".parquet", ".vot", ".txt"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\x00\xff" * 500, b"<html><body>no</body></html>", b"a,b\n1"]
+)
+def test_damaged_files_are_refused(tmp_path, suffix, body):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(body)
+    with pytest.raises(InputError, match="bad"):
+        FileSource(str(path)).ask(FIELD)
+
+
+def test_missing_files_and_files_without_a_table(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_table(str(tmp_path / "not.ecsv"))
+    with pytest.raises(InputError):
+        read_table(str(tmp_path))
+    fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "image.fits")
+    with pytest.raises(InputError, match="no table among"):
+        read_table(str(tmp_path / "image.fits"))
+
+
+def test_tables_in_memory():
+    stars, _ = TableSource(gaia()).ask(FIELD)
+    assert stars.name == "user"
+    assert len(TableSource({"ra": [1.0], "dec": [2.0]}).ask(FIELD).catalog) == 1
+    pd = pytest.importorskip("pandas")
+    assert len(TableSource(pd.DataFrame({"RA": [1.0], "Dec": [2.0]})).ask(FIELD).catalog) == 1
+    with pytest.raises(InputError, match="no table"):
+        TableSource(object()).ask(FIELD)
+
+
+def test_parquet_of_many_kinds(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    ids = pa.array([2**62 + 1, None, 2**62 + 3])
+    unit = {b"unit": b"arcsec"}
+    schema = pa.schema(
+        [
+            ("source_id", pa.int64()),
+            ("ra", pa.float64()),
+            ("dec", pa.float32()),
+            pa.field("ra_error", pa.float64(), metadata=unit),
+            ("name", pa.dictionary(pa.int32(), pa.string())),
+            ("nested", pa.list_(pa.int64())),
+        ]
+    )
+    names = pa.array(["a", None, "b"]).dictionary_encode()
+    columns = [ids, [1.0, 2.0, None], [1.0, 2.0, 3.0], [0.5] * 3, names, [[1], [2], None]]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), tmp_path / "x.parquet")
+    table = read_table(str(tmp_path / "x.parquet"))
+    assert "nested" not in table.colnames
+    stars, notes = read(table)
+    assert stars.ids.tolist() == [str(2**62 + 1), ""]
+    assert stars.ra_error.tolist() == pytest.approx([500.0, 500.0])
+    assert "1 rows without a position dropped" in notes
+    assert read(table, columns={"id": "name"})[0].ids.tolist() == ["a", ""]
+
+
+def test_columns_of_odd_shape():
+    with pytest.raises(InputError, match="2 dimensions"):
+        read(Table({"ra": np.ones((2, 2)), "dec": [1.0, 2.0]}))
+    stars, notes = read(Table({"ra": ["1:00:00", "1:xx:00"], "dec": [1.0, 2.0]}))
+    assert stars.ra.tolist() == pytest.approx([15.0])
+    assert "1 rows without a position dropped" in notes
