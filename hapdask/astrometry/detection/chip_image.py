@@ -151,6 +151,8 @@ def read_image(
     good_bits: int | None,
     saturated_bits: int,
     box: int,
+    window: int = 3,
+    estimator: str = "MedianBackground",
     excluded: Mask | None = None,
 ) -> ChipImage | None:
     """Read a chip and measure its background.
@@ -165,6 +167,10 @@ def read_image(
         DQ bits of saturated pixels.
     box : int
         Side of the boxes of the background, pixels.
+    window : int
+        Boxes whose median each box of the background becomes.
+    estimator : str
+        Of photutils: how the level of a box is told.
     excluded : ndarray of bool, shape of the chip, optional
         Pixels that are not to be used.
 
@@ -196,7 +202,7 @@ def read_image(
         if good_bits is not None:
             bad |= (rows.dq & np.uint16(~(good_bits | saturated_bits) & 0xFFFF)) != 0
     usable = ~(bad | saturated)
-    background = _background(electrons, usable, box)
+    background = _background(electrons, usable, box, window, estimator)
     if background is None:
         return None
     removed = max(chip.removed, 0.0) * scale
@@ -204,24 +210,26 @@ def read_image(
     return ChipImage(electrons, err, usable, saturated, variance, background, scale)
 
 
-def _background(electrons: Image, usable: Mask, box: int) -> Background | None:
+def _background(
+    electrons: Image, usable: Mask, box: int, window: int, estimator: str
+) -> Background | None:
     """Level and noise without sources; None where too few pixels can be used."""
     from astropy.stats import SigmaClip
-    from photutils.background import Background2D, MedianBackground
+    from photutils import background
 
     coarse = max(box // _STEP, 8)
     sample, bad = electrons[::_STEP, ::_STEP], ~usable[::_STEP, ::_STEP]
     if np.mean(~bad) < 1.0 - _EXCLUDED / 100.0:
         return None
     # some box always has so few bad pixels: the mean has
-    made = Background2D(
+    made = background.Background2D(
         sample,
         tuple(min(coarse, n) for n in sample.shape),
         mask=bad,
         exclude_percentile=_EXCLUDED,
         sigma_clip=SigmaClip(3.0, maxiters=5),
-        bkg_estimator=MedianBackground(),
-        filter_size=3 if min(sample.shape) >= 3 * coarse else 1,
+        bkg_estimator=getattr(background, estimator)(),
+        filter_size=window if min(sample.shape) >= window * coarse else 1,
     )
     level = np.asarray(made.background_mesh, np.float64)
     return Background(level, np.asarray(made.background_rms_mesh, np.float64), coarse * _STEP)

@@ -30,9 +30,10 @@ Floats = NDArray[np.float64]
 #: What QUALITY says where guiding failed.
 _FAILED = ("gsfail", "tdf-down")
 #: Fewest sources that tell anything; shortest trail that counts, arcsec; how sure it must be.
-_FEWEST, _SHORTEST, _SURE = 6, 0.065, 4.0
-#: Part of the sources that must point the same way within so many degrees.
-_AGREE, _WITHIN = 0.5, 25.0
+_FEWEST, _SHORTEST, _SURE = 6, 0.075, 4.0
+#: Part of the sources that must point the same way within so many degrees, and by how many sigma
+#: more of them than by chance.
+_AGREE, _WITHIN, _MORE = 0.5, 25.0, 5.0
 #: A streak this near to the columns, degrees, is looked at near the amplifier alone: rows up to
 #: this part of the chip.
 _ALONG, _NEAR = 15.0, 0.35
@@ -148,13 +149,15 @@ def _common(chips: Sequence[Shapes]) -> Guiding:
     excess = middle - honest
     size = float(np.hypot(*excess))
     length = math.sqrt(12.0 * size)
-    sure = size / max(1.2533 * scatter / math.sqrt(plus.size), 1e-12)
-    turn = np.arctan2(excess[1], excess[0])
+    sure = size / max(1.2533 * float(scatter) / math.sqrt(plus.size), 1e-12)
+    turn = math.atan2(excess[1], excess[0])
     away = np.angle(np.exp(1j * (np.arctan2(cross - honest[1], plus - honest[0]) - turn))) / 2.0
     agreeing = float(np.mean(np.abs(away) < math.radians(_WITHIN)))
     # plus is east-west: an angle from north through east
     angle = (90.0 - math.degrees(turn) / 2.0) % 180.0
-    trailed = length > _SHORTEST and sure > _SURE and agreeing > _AGREE
+    chance = _WITHIN / 90.0
+    more = (agreeing - chance) / math.sqrt(chance * (1.0 - chance) / plus.size)
+    trailed = length > _SHORTEST and sure > _SURE and agreeing > _AGREE and more > _MORE
     told = f'{length:.3f}" at {angle:.0f} degrees, {sure:.1f} sigma, {100 * agreeing:.0f} % agree'
     return Guiding(
         "trailed" if trailed else "good",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,14 +97,22 @@ def _find(
 ) -> SourceList:
     if isinstance(parameters, ImageFindParameters):
         return _find_as_tweakreg(record, chip, parameters, bad)
-    box = parameters.box_size if isinstance(parameters, SegmentParameters) else parameters.box
+    asked: dict[str, Any]
+    if isinstance(parameters, SegmentParameters):
+        asked = {
+            "box": parameters.box_size,
+            "window": parameters.win_size | 1,
+            "estimator": parameters.bkg_estimator,
+        }
+    else:
+        asked = {"box": parameters.box}
     image = read_image(
         record,
         chip,
         good_bits=parameters.good_bits,
         saturated_bits=parameters.saturated_bits or 0,
-        box=box,
         excluded=bad,
+        **asked,
     )
     if image is None:
         return SourceList.empty(record.name)

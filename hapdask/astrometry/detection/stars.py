@@ -31,6 +31,8 @@ Mask = NDArray[np.bool_]
 _UNSURE, _MAY_BE, _MIGHT_BE = 0.2, 2.0, 8.0
 #: Rounds of fits less neighbours.
 _ROUNDS = 2
+#: Part of the neighbours' light that may be wrong: their far wings are not in the PSF.
+_WRONG = 0.3
 #: Light of neighbours in a stamp, as part of the star's own, that makes a blend.
 _BLEND = 0.1
 #: Fits of what is around a saturated core: half of the side, tolerance, least error in pixels,
@@ -108,7 +110,9 @@ def _fit_again(
             break
         mine = stamps.take(near)
         again = fit_stamps(
-            mine._replace(light=mine.light - light),
+            mine._replace(
+                light=mine.light - light, variance=mine.variance + np.square(_WRONG * light)
+            ),
             measured.psf,
             measured.tolerance,
             (fits.x[near], fits.y[near]),
@@ -152,8 +156,9 @@ def _neighbours(stamps: Stamps, fits: Fits, stars: Indices, psf: Psf) -> tuple[I
 def _flags(stamps: Stamps, fits: Fits, beside: Floats) -> NDArray[np.uint16]:
     half = stamps.use.shape[1] // 2
     core = stamps.use[:, half - 1 : half + 2, half - 1 : half + 2]
-    whole = stamps.use.any(axis=1).all(axis=1) & stamps.use.any(axis=2).all(axis=1)
-    flags = np.where(whole & core.all(axis=(1, 2)), 0, EDGE)
+    rows, columns = (np.asarray(stamps.use.any(axis=axis)) for axis in (2, 1))
+    whole = rows.all(axis=1) & columns.all(axis=1) & core.all(axis=(1, 2))
+    flags = np.where(whole, 0, EDGE)
     flags |= np.where(fits.left_out >= 2, COSMIC_RAY, 0)
     flags |= np.where(beside > _BLEND, BLENDED, 0)
     return flags.astype(np.uint16)

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 #: Solutions with soft weights.
 _SOFT = 3
 #: Solutions after the first clip in which extra errors are found anew.
-_RENEWED = 3
+_RENEWED = 4
 #: A step below this ends it, mas.
 _SMALL = 1e-4
 #: A step longer than this share of the last one asks for a new factor.

@@ -31,6 +31,8 @@ _BACK = 0.9
 _SIGNIFICANT = 3.0
 #: Standard deviation of the median of n such squares, relative, times sqrt(n).
 _SPREAD_OF_MEDIAN = 1.4427
+#: A residual is never taken to have less than this share of its error.
+_LEAST_FREE = 0.1
 #: The median of chi-square with two degrees of freedom.
 _MEDIAN = float(2.0 * np.log(2.0))
 
@@ -120,9 +122,13 @@ def _scales(problem: Problem, residual: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(middle / _MEDIAN, 1.0)))
 
 
-def _extra_errors(problem: Problem, residual: Floats, used: Bools) -> Floats:
-    """Give the error, mas, that explains the scatter where stated errors do not; 0 elsewhere."""
-    square = np.sum(residual**2, axis=1)
+def _extra_errors(problem: Problem, residual: Floats, used: Bools, free: Floats) -> Floats:
+    """Give the error, mas, that explains the scatter where stated errors do not; 0 elsewhere.
+
+    ``free`` is the share of each error's square that its source leaves in the residual: without
+    it, the exposure that happens to pull most would seem the best.
+    """
+    square = np.sum(residual**2, axis=1) / free
     middle, count = _medians(problem, square / problem.error**2, used)
     surplus, _ = _medians(problem, square / _MEDIAN - problem.error**2, used)
     limit = 1.0 + _SIGNIFICANT * _SPREAD_OF_MEDIAN / np.sqrt(np.maximum(count, 1))
@@ -144,7 +150,8 @@ def softened(problem: Problem, residual: Floats, prior: Floats) -> Weights:
 
 def first_clip(problem: Problem, residual: Floats, prior: Floats) -> Weights:
     """Leave out what is far from a robust solution."""
-    extra = _extra_errors(problem, residual, np.ones(len(residual), bool))
+    every = np.ones(len(residual))
+    extra = _extra_errors(problem, residual, every > 0, every)
     variance = problem.error**2 + extra[problem.exposure] ** 2
     s = _squares(problem, residual, prior, variance)
     limit = problem.parameters.clip**2
@@ -176,10 +183,11 @@ def next_clip(
     p = problem
     error = p.error**2 + now.extra[p.exposure] ** 2
     s = _squares(p, residual, prior, error)
-    extra = _extra_errors(p, residual, now.used) if renew else now.extra
     spread = np.einsum(
         "nac,ncd,nad->n", p.slope, conditional[p.source], p.slope, optimize=False
     ) / (2.0 * error)
+    free = np.maximum(1.0 - spread, _LEAST_FREE)
+    extra = _extra_errors(p, residual, now.used, free) if renew else now.extra
     variance = np.diagonal(conditional, axis1=1, axis2=2) / p.prior_error**2
     detection = _deleted(s.detection, spread, now.used)
     place = _deleted(s.place, variance[:, :2].mean(axis=1), now.place_used)

@@ -75,8 +75,9 @@ def observe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Truth]:
     def make(
         scene: Scene, setup: tuple[str, str, str], *, seed: int = 1, **options: float
     ) -> Truth:
+        pointing = Pointing(RA, DEC, 20.0, dither=MOVED if setup == UVIS else (0.0, 0.0))
         exposure = simulate_exposure(
-            scene, *setup, Pointing(RA, DEC, 20.0, dither=MOVED if setup == UVIS else (0.0, 0.0)), 500.0, seed=seed,
+            scene, *setup, pointing, 500.0, seed=seed,
             rootname=f"iaaa{len(made):02d}aaq", mode=PART if setup[1] != "IR" else None,
             options=Options(flag_cosmic_rays=0.0, **options),
         )  # fmt: skip
@@ -86,7 +87,7 @@ def observe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Truth]:
         ny, nx = record.chips[0].shape
         star = exposure.scene.is_star[drawn.source]
         x, y, light = drawn.x[star], drawn.y[star], (drawn.rate / drawn.area)[star] * 500.0
-        on = (x > 5) & (y > 5) & (x < nx - 6) & (y < ny - 6)
+        on = (x > -1) & (y > -1) & (x < nx) & (y < ny)
         galaxies = np.stack([drawn.x[~star], drawn.y[~star]])
         return Truth(record, x[on], y[on], light[on], galaxies)
 

