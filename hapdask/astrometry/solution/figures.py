@@ -163,7 +163,8 @@ def _fit(
     left, error = solved.residual[here], problem.error[here]
     slope, source = problem.slope[here], problem.source[here]
     spread = np.einsum("nac,ncd,nad->n", slope, solved.conditional[source], slope, optimize=False)
-    freedom = float(np.sum(2.0 - spread / error**2))
+    weighted = error**2 + solved.weights.extra[j] ** 2  # as in the weights that made the spread
+    freedom = float(np.sum(2.0 - spread / weighted))
     # What its own parameters take away, at most.
     freedom = max(freedom - float(problem.used[j].sum()) * (not problem.held[j]), 0.0)
     square = float(np.sum(np.sum(left**2, axis=1) / error**2))

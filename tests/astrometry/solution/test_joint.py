@@ -70,7 +70,7 @@ def test_the_floor_covers_distortion():
         wave = 2.0 * np.sin(xi / 25.0 + a), 2.0 * np.cos(eta / 30.0 + b)
         return np.stack(wave) * np.sqrt(2.0)
 
-    within = []
+    within, extra = [], []
     for seed in range(8):
         rng = np.random.default_rng(seed)
         field = Field(rng, n=200)
@@ -79,10 +79,12 @@ def test_the_floor_covers_distortion():
         for name, theta in truth.items():
             off = np.abs(np.array(release[name].parameters[:2]) - theta[:2])
             within += (off < release[name].total_error_mas()).tolist()
-        assert 1.0 < np.median([e.extra for e in release.exposures]) < 3.0
+        extra += [e.extra for e in release.exposures]
         assert any("times as large" in e.verdict.reason for e in release.exposures)
         assert min(e.used / e.detections for e in release.exposures) > 0.9
     assert np.mean(within) > 0.68
+    # One exposure's is weakly determined among six; together they show what was put in.
+    assert 1.0 < np.median(extra) < 2.5
 
 
 def test_visits_without_reference_stars():
