@@ -37,6 +37,8 @@ _AGREE, _WITHIN, _MORE = 0.5, 25.0, 5.0
 #: A streak this near to the columns, degrees, is looked at near the amplifier alone: rows up to
 #: this part of the chip.
 _ALONG, _NEAR = 15.0, 0.35
+#: Part of the excess that is there as well, if it is a trail.
+_CONSTANT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,11 @@ def judge_shapes(chips: Sequence[Shapes]) -> Guiding:
     if max(columns) < math.cos(2.0 * math.radians(_ALONG)):
         return whole
     near = [_part(shapes, shapes.row <= _NEAR) for shapes in chips]
-    if sum(len(shapes.plus) for shapes in near) < _FEWEST or _common(near).trailed:
+    if sum(len(shapes.plus) for shapes in near) < _FEWEST:
+        return whole
+    there = _common(near)
+    share = (there.length / whole.length) ** 2 * float(np.dot(direction, _vector(there)))
+    if share > _CONSTANT:
         return whole
     return Guiding(
         "good",

@@ -55,7 +55,7 @@ def find_segments(
     from scipy import ndimage
 
     fwhm = max(parameters.fwhmpsf / scale, 1.2)
-    light, noise, use = _flattened(image)
+    light, noise = _flattened(image)
     smooth = ndimage.gaussian_filter(light, fwhm / _SIGMA)
     limit = _limit(noise, parameters)
     found = detect_sources(
@@ -70,14 +70,14 @@ def find_segments(
         labels = np.asarray(deblend_sources(smooth, found, 5, progress_bar=False).data)
     n = int(labels.max())
     index = np.arange(1, n + 1)
-    kept = np.asarray(ndimage.maximum(light, labels, index)) > 0
+    kept = np.ones(n, np.bool_)
     if parameters.classify:
         kept &= _look_like_stars(light, labels, n, fwhm)
-    return _measured(image, light, use, labels, index[kept], fwhm, parameters, name, extver)
+    return _measured(image, light, labels, index[kept], fwhm, parameters, name, extver)
 
 
-def _flattened(image: ChipImage) -> tuple[NDArray[np.float32], Floats, NDArray[np.bool_]]:
-    """Light above the background, noise per pixel, and what may be used."""
+def _flattened(image: ChipImage) -> tuple[NDArray[np.float32], Floats]:
+    """Light above the background, and noise per pixel."""
     from scipy import ndimage
 
     ny, nx = image.shape
@@ -87,7 +87,7 @@ def _flattened(image: ChipImage) -> tuple[NDArray[np.float32], Floats, NDArray[n
     grown = ndimage.binary_dilation(image.saturated, np.ones((3, 3)), iterations=_GROWN)
     use = image.usable | (grown & ~image.usable & image.saturated)
     light = np.where(use, image.electrons - level, 0.0).astype(np.float32)
-    return light, noise, use
+    return light, noise
 
 
 def _limit(noise: Floats, parameters: SegmentParameters) -> Floats:
@@ -133,7 +133,6 @@ def _look_like_stars(
 def _measured(
     image: ChipImage,
     light: NDArray[np.float32],
-    use: NDArray[np.bool_],
     labels: NDArray[np.int32],
     kept: NDArray[np.int64],
     fwhm: float,
@@ -142,40 +141,36 @@ def _measured(
     extver: int,
 ) -> SourceList:
     """Fit the brightest pixel's surroundings of every segment; flat tops by their mass."""
-    from scipy import ndimage
-
     if kept.size == 0:
         return SourceList.empty(name, fwhm)
-    places = np.array(ndimage.maximum_position(light, labels, kept))
-    peaks = light[places[:, 0], places[:, 1]].astype(np.float64)
+    y, x = np.nonzero(labels)
+    which, value = labels[y, x], light[y, x].astype(np.float64)
+    size = int(labels.max()) + 1
+    by_height = np.lexsort((-value, which))
+    found, first = np.unique(which[by_height], return_index=True)
+    brightest = by_height[first][np.searchsorted(found, kept)]
+    peaks = value[brightest]
     order = np.argsort(-peaks, kind="stable")[: parameters.num_sources]
-    kept, places, peaks = kept[order], places[order], peaks[order]
+    kept, peaks, brightest = kept[order], peaks[order], brightest[order]
+    places = np.stack([y[brightest], x[brightest]], axis=1)
     kernel = make_kernel(fwhm, 1.5)
     half = kernel.gauss.shape[0] // 2
     stamps = image.stamps(places[:, 1], places[:, 0], half)
     dx, dy, _ = marginal_centroids(stamps.light * stamps.use, kernel)
-    top = np.zeros(int(labels.max()) + 1)
+    top = np.full(size, np.inf)
     top[kept] = _FLAT_PART * peaks
-    inside = labels > 0
-    high = np.bincount(labels[inside], light[inside] > top[labels[inside]], top.size)
-    flat = (high[kept] > _FLAT) & (_touched(image, labels, kept, top.size))
-    mass = np.array(ndimage.center_of_mass(np.maximum(light, 1e-6), labels, kept))
-    x = np.where(flat, mass[:, 1], places[:, 1] + dx)
-    y = np.where(flat, mass[:, 0], places[:, 0] + dy)
-    flux = np.asarray(ndimage.sum_labels(light, labels, kept), dtype=np.float64)
-    area = np.bincount(labels[inside], minlength=top.size)[kept]
+    area, high = np.bincount(which, minlength=size), np.bincount(which, value > top[which], size)
+    saturated = np.bincount(which, image.saturated[y, x], size) > 0
+    flat = (high[kept] > _FLAT) & saturated[kept]
+    flux, x_mass, y_mass = (np.bincount(which, value * by, size)[kept] for by in (1.0, x, y))
+    x_source = np.where(flat, x_mass / np.maximum(flux, 1e-9), places[:, 1] + dx)
+    y_source = np.where(flat, y_mass / np.maximum(flux, 1e-9), places[:, 0] + dy)
+    area = area[kept]
     noise = image.background.at(places[:, 1].astype(float), places[:, 0].astype(float))[1]
     snr = np.maximum(flux, 0.0) / np.sqrt(np.maximum(flux, 0.0) + area * noise**2 + 1e-9)
-    good = np.isfinite(x) & np.isfinite(y)
+    good = np.isfinite(x_source) & np.isfinite(y_source)
     flags = np.where(flat, SATURATED, 0).astype(np.uint16)
     error = fwhm / _SIGMA / np.maximum(snr, 1.0)
-    extvers = np.full(x.size, extver)
-    return SourceList(name, extvers, x, y, error, flux, snr, flags, fwhm).take(good)
-
-
-def _touched(
-    image: ChipImage, labels: NDArray[np.int32], kept: NDArray[np.int64], size: int
-) -> NDArray[np.bool_]:
-    """Segments with a saturated pixel."""
-    found: NDArray[np.bool_] = np.bincount(labels[image.saturated], minlength=size)[kept] > 0
-    return found
+    extvers = np.full(flux.size, extver)
+    made = SourceList(name, extvers, x_source, y_source, error, flux, snr, flags, fwhm)
+    return made.take(good)

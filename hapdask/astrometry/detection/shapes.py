@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 #: Threshold in noise, pixels of a segment, its signal to noise.
 _THRESHOLD, _PIXELS, _SNR = 4.0, 6, 40.0
 #: Least width of an image along its narrow axis, of a star's: cosmic rays are sharper.
-_NARROW = 0.85
+_NARROW = 0.9
 #: Light beside a pixel, across the narrower direction, of what a star's middle has there; and the
 #: pixels that are looked at, part of the brightest one.
 _SHARP, _BRIGHT = 0.7, 0.4
@@ -41,7 +41,8 @@ class Shapes(NamedTuple):
     geometry : tuple of float, arcsec**2
         ``plus`` and ``cross`` of an image that is round on the pixels, which are not square.
     column : tuple of float
-        Unit vector of (plus, cross) of a streak along the columns.
+        Unit vector of (plus, cross) of a streak along the columns; nothing where no charge is left
+        behind.
     """
 
     plus: Floats
@@ -97,7 +98,7 @@ def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
         2.0 * on_sky[:, 0, 1],
         1.0 - row if chip.tail < 0 else row,
         _turned(_typical(narrow[kept], width) ** 2 * jacobian @ jacobian.T),
-        _unit(_turned(np.outer(jacobian[:, 1], jacobian[:, 1]))),
+        _unit(_turned(np.outer(jacobian[:, 1], jacobian[:, 1]))) if chip.tail else (0.0, 0.0),
     )
 
 

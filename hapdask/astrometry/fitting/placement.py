@@ -32,7 +32,8 @@ class Placement:
     rms_mas : float
         Of the fit; NaN without one.
     error_mas : float
-        Stated error of positions, statistical; NaN unknown.
+        Stated error of positions, statistical; NaN unknown.  Of a confirmed header: the fit's, and
+        how far the fit would move it.
     header_mas : float
         How far the exposure moves.
     grade : int

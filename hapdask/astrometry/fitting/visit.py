@@ -19,7 +19,7 @@ from hapdask.astrometry.fitting.overlaps import alignment_groups, shared_sources
 from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.relative import RelativeAlignment, align_group, without_fixed
-from hapdask.astrometry.fitting.result import apply_correction, compose, inverse
+from hapdask.astrometry.fitting.result import Fit, apply_correction, compose, inverse
 from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.errors import ParameterError
@@ -178,16 +178,19 @@ class _Visit:
         for k in group.members:
             self.attempts[k] += tried
         if outcome.sound and outcome.fit is not None:
-            onto = outcome.fit.correction if outcome.accepted else Correction(group.center)
             for k in group.members:
                 if k in self.open:
-                    self._follow(k, group, onto, outcome)
+                    self._follow(k, group, outcome)
 
-    def _follow(self, k: int, group: RelativeAlignment, onto: Correction, outcome: Outcome) -> None:
-        """Place a member of a group that is tied to a catalog."""
+    def _follow(self, k: int, group: RelativeAlignment, outcome: Outcome) -> None:
+        """Place a member of a group that is tied to a catalog.
+
+        The fit counts even where it only confirms the header of the reference exposure: that
+        header's own error, within the limit or not, must not pass to the others.
+        """
         assert outcome.fit is not None
         assert outcome.judgement is not None
-        total = compose(onto, group.corrections[k])
+        total = compose(outcome.fit.correction, group.corrections[k])
         header = self._header_mas(k, total)
         points = apply_correction(group.corrections[k], self.outline(k, group.center))
         there = float(np.sqrt(np.mean(outcome.fit.error_at(points) ** 2)))
@@ -196,14 +199,14 @@ class _Visit:
         self.placements[k] = Placement(
             exposure=self.exposures[k].name,
             status="aligned" if better else "confirmed",
-            reason=outcome.judgement.reason if better else "the header is as good",
+            reason=_told(outcome.fit, header, error, better=better),
             correction=total if better else None,
             catalog=outcome.attempts[-1].catalog,
             method="relative",
             geometry=outcome.fit.geometry,
             matches=outcome.fit.matches,
             rms_mas=outcome.fit.total_rms_mas,
-            error_mas=error,
+            error_mas=error if better else math.hypot(error, header),
             header_mas=header,
             grade=outcome.judgement.grade,
             reference=self.exposures[group.members[0]].name,
@@ -240,7 +243,9 @@ class _Visit:
             geometry=outcome.fit.geometry,
             matches=outcome.fit.matches,
             rms_mas=outcome.fit.total_rms_mas,
-            error_mas=outcome.error,
+            error_mas=outcome.error
+            if outcome.accepted
+            else math.hypot(outcome.error, outcome.header),
             header_mas=outcome.header,
             grade=outcome.judgement.grade,
             fit=outcome.fit,
@@ -278,7 +283,7 @@ class _Visit:
             reason=f"follows {led.exposure}" if better else "the header is as good",
             correction=total if better else None,
             method="relative",
-            error_mas=error,
+            error_mas=error if better else math.hypot(error, header),
             header_mas=header,
             reference=led.exposure,
         )
@@ -316,3 +321,10 @@ class _Visit:
             replace(placement, attempts=tuple(tried))
             for placement, tried in zip(self.placements, self.attempts, strict=True)
         ]
+
+
+def _told(fit: Fit, header: float, error: float, *, better: bool) -> str:
+    """Say why a member of a group that was fitted as one is moved, or kept."""
+    if better:
+        return f"{fit.matches} matches of the visit to {fit.total_rms_mas:.2f} mas"
+    return f"the header is as good: moved by {header:.2f} mas with an error of {error:.2f} mas"
