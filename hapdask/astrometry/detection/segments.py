@@ -2,7 +2,7 @@
 
 Kept: its background, threshold, least area, the order by brightest pixel, its rule by which moments
 tell cosmic rays, DAOFIND's centroids.  Mended: the threshold does not hold the background twice;
-saturated areas grow by two pixels, and are not shrunk; only pixels of a segment count in it;
+saturated cores are kept, their stars flagged and centred by their light; only pixels of a segment count in it;
 what looks like a cosmic ray is left out of the list itself; an image without a source is no error;
 the kernel is a Gaussian of the detector's FWHM, not the first bright thing in the field.
 
@@ -24,8 +24,6 @@ from hapdask.config.detection import SegmentParameters
 Floats = NDArray[np.float64]
 
 _SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-#: Pixels by which saturated areas grow.
-_GROWN = 2
 #: More pixels than this above so much of the brightest one make a flat top.
 _FLAT, _FLAT_PART = 3, 0.9
 
@@ -78,15 +76,13 @@ def find_segments(
 
 def _flattened(image: ChipImage) -> tuple[NDArray[np.float32], Floats]:
     """Light above the background, and noise per pixel."""
-    from scipy import ndimage
-
     ny, nx = image.shape
     y, x = np.arange(ny, dtype=float), np.arange(nx, dtype=float)
     rows, columns = np.broadcast_arrays(y[:, None], x)
     level, noise = image.background.at(columns, rows)
-    grown = ndimage.binary_dilation(image.saturated, np.ones((3, 3)), iterations=_GROWN)
-    use = image.usable | (grown & ~image.usable & image.saturated)
-    light = np.where(use, image.electrons - level, 0.0).astype(np.float32)
+    light = np.where(image.usable | image.saturated, image.electrons - level, 0.0).astype(
+        np.float32
+    )
     return light, noise
 
 
@@ -162,7 +158,9 @@ def _measured(
     area, high = np.bincount(which, minlength=size), np.bincount(which, value > top[which], size)
     saturated = np.bincount(which, image.saturated[y, x], size) > 0
     flat = (high[kept] > _FLAT) & saturated[kept]
-    flux, x_mass, y_mass = (np.bincount(which, value * by, size)[kept] for by in (1.0, x, y))
+    flux, x_mass, y_mass = (
+        np.bincount(which, value * by, size)[kept].astype(np.float64) for by in (1.0, x, y)
+    )
     x_source = np.where(flat, x_mass / np.maximum(flux, 1e-9), places[:, 1] + dx)
     y_source = np.where(flat, y_mass / np.maximum(flux, 1e-9), places[:, 0] + dy)
     area = area[kept]
