@@ -145,7 +145,8 @@ def _add_in_memory(
         for r in range(len(patch)):
             for c in range(len(patch)):
                 place = corner + np.uint64(r) * width + np.uint64(c) * count
-                area = areas[(np.uint64(r) * np.uint64(len(patch)) + np.uint64(c)) * plane + k]
+                each = (np.uint64(r) * np.uint64(len(patch)) + np.uint64(c)) * plane + k
+                area = sums.dtype.type(areas[each])
                 if len(values) == 4:
                     u = area * added[3]
                     add_scaled(sums, place, area, (added[0], added[1], added[2], u))

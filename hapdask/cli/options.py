@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -275,11 +274,9 @@ def thread_count(threads: int | None) -> int:
         If fewer than one was asked for.
     """
     if threads is None:
-        return (
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else (os.cpu_count() or 1)
-        )
+        from hapdask.drizzling.running import processors
+
+        return processors()
     if threads < 1:
         raise typer.BadParameter(f"{threads} threads cannot work", param_hint="--threads")
     return threads

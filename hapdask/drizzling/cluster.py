@@ -30,9 +30,10 @@ _LOOK = 1.0
 TIMEOUT = "distributed.scheduler.no-workers-timeout"
 _PATIENCE = "5 minutes"
 _GOES_ON = (
-    "start workers and run the same again: tiles of a store that are finished, and with --work (or "
-    "where) sky levels and masks, are not made again"
+    "run the same again: tiles of a store that are finished, and with --work (or where) sky levels "
+    "and masks, are not made again"
 )
+_ANEW = f"start workers and {_GOES_ON}"
 
 
 class Task(Protocol[Result_co]):
@@ -86,9 +87,11 @@ def cluster_errors() -> Iterator[None]:
             "memory as a rule: give each worker more of it, or have fewer; then run the same again"
         ) from error
     except (NoWorkerError, NoValidWorkerError) as error:
-        raise ClusterError(f"all workers of the cluster are gone: {_GOES_ON}") from error
+        raise ClusterError(f"all workers of the cluster are gone: {_ANEW}") from error
     except (CancelledError, CommClosedError) as error:
-        raise ClusterError(f"the scheduler of the cluster is gone: {_GOES_ON}") from error
+        raise ClusterError(
+            f"the scheduler of the cluster is gone: start one and {_GOES_ON}"
+        ) from error
 
 
 def _first_done(running: Collection[Any], client: Client) -> tuple[set[Any], set[Any]]:
@@ -111,7 +114,7 @@ def _first_done(running: Collection[Any], client: Client) -> tuple[set[Any], set
             log.warning("the cluster has no worker: waiting up to %.0f s for one", patience)
             alone_since = now
         elif now - alone_since > patience:
-            raise ClusterError(f"the cluster has had no worker for {patience:.0f} s: {_GOES_ON}")
+            raise ClusterError(f"the cluster has had no worker for {patience:.0f} s: {_ANEW}")
 
 
 def _submit(client: Client, task: Task[Result_co]) -> Any:

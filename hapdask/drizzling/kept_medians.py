@@ -82,7 +82,10 @@ def kept_medians(
     """
     try:
         where.mkdir(parents=True, exist_ok=True)
-        folder = TemporaryDirectory(prefix="medians-", dir=where.absolute())
+        # What a file system still holds of an open file must not end a run that has its products.
+        folder = TemporaryDirectory(
+            prefix="medians-", dir=where.absolute(), ignore_cleanup_errors=True
+        )
     except OSError as error:
         raise StoreError(f"{where} cannot be written: {error}") from error
     with folder as name:

@@ -1,8 +1,8 @@
 """The stage that finds the cosmic rays of a whole stack, and keeps them as masks of its exposures.
 
 Tiles of the median frame are tested one by one, on threads or a cluster; what comes back are short
-lists of pixels, kept as one bit per pixel until all tiles are done.  The masks are part of the
-records, so a mosaic on another frame finds them there.
+lists of pixels, spooled until all tiles are done.  The masks are part of the records, so a mosaic
+on another frame finds them there.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ PathLike = str | os.PathLike[str]
 WINDOW = 16 * 2880
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LOCAL = "file"
+#: Whether the system reads at a place without moving there: not all do.
+_PREADV = hasattr(os, "preadv")
 
 
 def resolve(path: PathLike) -> str:
@@ -117,15 +119,20 @@ class ByteSource:
             out[:] = np.frombuffer(self.read(offset, out.size, ext=ext), np.uint8)
             return
         try:
-            got = os.preadv(self._handle.fileno(), [out.data], offset)
-        except io.UnsupportedOperation:  # bytes that are in memory
-            got = 0
+            got = self._read_local(out, offset)
         except OSError as error:
             raise InputError(
                 self.url, f"cannot be read: {error}", ext=ext, remedy="try again later"
             ) from error
         if got != out.size:
             out[:] = np.frombuffer(self.read(offset, out.size, ext=ext), np.uint8)
+
+    def _read_local(self, out: NDArray[np.uint8], offset: int) -> int:
+        """Fill an array from a local file or from memory; says how many bytes came."""
+        if _PREADV and not isinstance(self._handle, io.BytesIO):
+            return os.preadv(self._handle.fileno(), [out.data], offset)
+        self._handle.seek(offset)
+        return int(self._handle.readinto(out.data))
 
     def read_near(self, offset: int, count: int) -> bytes:
         """Read up to ``count`` bytes (fewer at the end of the file) with a look-ahead window."""

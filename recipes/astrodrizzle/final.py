@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: Bytes of the windows that are held at once, by all threads together.
 _BUDGET = 800_000_000
 #: Pixels of a window.
-_LARGEST, _SMALLEST = 8_000_000, 1_000_000
+_LARGEST, _SMALLEST = 5_000_000, 1_000_000
 #: Columns of a window: wider ones would have too few rows.
 _WIDEST = 8192
 

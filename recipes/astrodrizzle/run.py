@@ -8,8 +8,7 @@ images of one exposure (`exposure_steps`), files (`writing`).
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle, for_exposures
 from hapdask.drizzling.cosmic_rays import Stack
 from hapdask.drizzling.plan import Plan
+from hapdask.drizzling.running import processors
 from hapdask.drizzling.sky_levels.solution import SkySolution
 from hapdask.drizzling.step_graphs import StepGraphs
 from hapdask.errors import InputError, ParameterError
@@ -148,7 +148,7 @@ class AstroDrizzleRun:
     ) -> None:
         self.planned = planned
         self.client, self.progress = client, progress
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or processors()
         self.seconds: dict[str, float] = {}
         self.where = temporary_folder() if where is None else Path(where)
         self._masked: Records | None = None
@@ -331,6 +331,13 @@ class AstroDrizzleRun:
         self.lose([LeftOut.of(error)])
         if not kept:
             raise none_left(self._lost)
+
+    def warn(self, names: Collection[str], reason: str) -> None:
+        """Say something in the verdicts of some exposures."""
+        self._masked = tuple(
+            e.with_verdict(e.verdict.warned(reason)) if e.name in names else e
+            for e in self.exposures
+        )
 
     def require(self, step: str) -> None:
         """Raise a ParameterError where a step is not on, and say why."""

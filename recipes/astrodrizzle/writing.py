@@ -43,6 +43,7 @@ _NOTHING_ELSE = (
     "nothing else is asked for: set driz_combine=True, or keep images of the steps (--keep) or "
     "masks (--dq-copies, --dq-zarr)"
 )
+_MISSED = "it does not reach the frame of the product: no mosaic of it alone is made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def write_run(
     keep : collection of str
         Images of the steps to be kept as AstroDrizzle's files; names of `KEPT`.
     per_exposure : bool
-        Make the mosaic of each exposure alone, too.
+        Make the mosaic of each exposure alone, too; of those that reach the frame.
     formats : collection of str
         Of the mosaics; of `FORMATS`.
     planes : sequence of str
@@ -108,13 +109,20 @@ def write_run(
         files = keep_images(run, folder, keep, _change(run), overwrite=overwrite)
     if run.parameters.final.driz_combine:
         with timed(run.seconds, FINAL):
-            each = [e.name for e in run.exposures if e.name != run.output] if per_exposure else []
+            each = _made_alone(run) if per_exposure else []
             for done, name in enumerate([None, *each]):
                 run.progress(Step("mosaics", done, 1 + len(each), "mosaics"))
                 files += _write_mosaics(run, name, folder, formats, planes, overwrite)
             run.progress(Step("mosaics", 1 + len(each), 1 + len(each), "mosaics"))
     files += _write_flags(run, folder, dq_copies, dq_zarr, overwrite)
     return Written(tuple(files))
+
+
+def _made_alone(run: AstroDrizzleRun) -> list[str]:
+    """Name the exposures that get a mosaic of their own; those that miss the frame are told."""
+    missed = run.plan.missed
+    run.warn(missed, _MISSED)
+    return [e.name for e in run.exposures if e.name not in {run.output, *missed}]
 
 
 def _look_again(run: AstroDrizzleRun) -> None:
@@ -129,8 +137,9 @@ def _look_again(run: AstroDrizzleRun) -> None:
 
     with ThreadPoolExecutor(run.threads) as pool:
         found = [error for error in pool.map(attempt, run.exposures) if error is not None]
-    for error in {error.path: error for error in found}.values():
-        run.leave_out(error)
+    for error in found:
+        if any(error.path in exposure.files for exposure in run.exposures):
+            run.leave_out(error)  # else gone with another of the same file
 
 
 def check_products(

@@ -59,8 +59,8 @@ def a_row(side, count, dtype, path, seed):
 @pytest.mark.parametrize("path", ["straight", "skewed", "turned", "backwards", "standing"])
 @pytest.mark.parametrize(
     ("side", "count", "dtype"),
-    [(2, 2, np.float64), (3, 2, np.float64), (3, 4, np.float64), (3, 2, np.float32),
-     (6, 2, np.float64), (6, 4, np.float64)],
+    [(1, 2, np.float64), (2, 2, np.float64), (3, 2, np.float64), (4, 4, np.float64),
+     (3, 2, np.float32), (6, 2, np.float32), (6, 2, np.float64), (6, 4, np.float64)],
 )  # fmt: skip
 def test_rows_of_drops(side, count, dtype, path):
     row = a_row(side, count, dtype, path, 1)

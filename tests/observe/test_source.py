@@ -11,7 +11,9 @@ from hapdask.observe.source import memory_source, open_source
 DATA = bytes(range(200))
 
 
-def test_bytes_come_into_an_array_from_a_file_and_from_memory(tmp_path):
+@pytest.mark.parametrize("at_place", [True, False])
+def test_bytes_come_into_an_array_from_a_file_and_from_memory(tmp_path, monkeypatch, at_place):
+    monkeypatch.setattr("hapdask.observe.source._PREADV", at_place)  # not every system has it
     path = tmp_path / "bytes"
     path.write_bytes(DATA)
     out = np.zeros(50, np.uint8)

@@ -201,3 +201,16 @@ def test_corrected_and_uncorrected_exposures(fields, tmp_path):
         assert run.suffix == "drz"
         assert any("CTE-corrected" in note for note in run.planned.notes)
         assert hd.astrodrizzle(order, preset="compat").suffix == upstreams
+
+
+def test_an_exposure_that_misses_the_frame_has_no_mosaic_of_its_own(files, fields, tmp_path):
+    far = fields.write_exposure(tmp_path, "ia0a09aaq", offset=(2000.0, 0.0))
+    frame = hd.astrodrizzle(files[:2]).frame
+    run = hd.astrodrizzle([*files[:2], far], threads=2, frame=frame, **BLIND)
+    written = run.write(tmp_path / "out", per_exposure=True, planes=("sci", "wht"))
+    assert len([path for path in written.files if path.name.endswith("_sci.fits")]) == 3
+    assert not run.left_out
+    told = {e.name: e.verdict.reason for e in run.exposures}
+    assert [name for name, reason in told.items() if "no mosaic of it alone" in reason] == [
+        "ia0a09aaq"
+    ]
