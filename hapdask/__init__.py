@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hapdask.observe.masking.sources import MaskSource as MaskSource
     from hapdask.observe.remote import public_url as public_url
     from hapdask.products.reader import open_mosaic as open_mosaic
+    from hapdask.recipes.alignment.run import align as align
     from hapdask.recipes.astrodrizzle.run import astrodrizzle as astrodrizzle
     from hapdask.recipes.mosaic import mosaic as mosaic
     from hapdask.recipes.prepare import measure as measure
@@ -37,6 +38,7 @@ _PUBLIC = {
     "MaskSource": "hapdask.observe.masking.sources:MaskSource",
     "SkyCell": "hapdask.sky.cells:SkyCell",
     "SkyGrid": "hapdask.sky.grid:SkyGrid",
+    "align": "hapdask.recipes.alignment.run:align",
     "astrodrizzle": "hapdask.recipes.astrodrizzle.run:astrodrizzle",
     "drizzle_tile": "hapdask.drizzling.tile:drizzle_tile",
     "load_parameters": "hapdask.config:load_parameters",

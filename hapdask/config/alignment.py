@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hapdask.config.fields import Declared, choice, number, whole, words
+from hapdask.config.fields import Declared, choice, number, switch, whole, words
 from hapdask.config.preset_tables import GIVEN, PresetFamily, with_origin
 from hapdask.errors import ParameterError
 
@@ -49,8 +49,9 @@ class AlignmentParameters(Declared):
         Clipping, in errors.
     floor : float, mas
         Error per axis of any position that its own error does not tell (distortion, CTE).
-    header_rotation : float, degrees
-        Uncertainty of the header's roll, for fits that leave it alone.
+    header_rotation, relative_rotation : float, degrees
+        Uncertainty of the header's roll, and of that among the exposures of a visit, for fits that
+        leave it alone.
     max_chance : float
         Largest number of false alarms.
     min_recovered : float
@@ -87,6 +88,7 @@ class AlignmentParameters(Declared):
     sigma: float = number(4.0, 1.0, 20.0)
     floor: float = number(1.0, 0.01, 100.0)
     header_rotation: float = number(0.01, 0.0, 1.0)
+    relative_rotation: float = number(0.002, 0.0, 1.0)
     max_chance: float = number(1e-6, 0.0, 1.0)
     min_recovered: float = number(0.75, 0.0, 1.0)
     better: float = number(3.0, 0.0, 100.0)
@@ -112,6 +114,59 @@ class AlignmentParameters(Declared):
     def least(self, geometry: str) -> int:
         """Give the number of matches that a geometry needs."""
         return int(getattr(self, f"min_{geometry}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TweakRegMatching(Declared):
+    """How TweakReg matches and fits, by its names and with its defaults.
+
+    What `hapdask.astrometry.fitting.tweakreg.run_tweakreg` takes.
+
+    Parameters
+    ----------
+    expand_refcat : bool
+        Whether sources of an aligned exposure that match no reference become references.
+    enforce_user_order : bool
+        Whether exposures are taken as given; else, with ``expand_refcat``, by their overlap.
+    minobj : int
+        Matches that a fit needs.
+    searchrad : float, in ``searchunits``
+    searchunits : {"arcseconds", "pixels"}
+    use2dhist : bool
+        Whether the offset is looked for in a histogram; else it is ``xoffset``, ``yoffset``.
+    see2dplot : bool
+        Whether the histogram is kept, for a plot.
+    separation : float, pixels
+        Sources, and references, closer than this to another are left out.
+    tolerance : float, pixels
+        Of a match, after the offset.
+    xoffset, yoffset : float, pixels
+        Image less reference.
+    fitgeometry : {"shift", "rshift", "rscale", "general"}
+    nclip : int
+        Passes of clipping.
+    sigma : float
+        Clipping limit, in the rms of each axis.
+    """
+
+    expand_refcat: bool = switch(False)
+    enforce_user_order: bool = switch(True)
+    minobj: int = whole(15, -1, 1_000_000)
+    searchrad: float = number(1.0, 0.0, above=True)
+    searchunits: str = choice("arcseconds", ("arcseconds", "pixels"))
+    use2dhist: bool = switch(True)
+    see2dplot: bool = switch(True)
+    separation: float = number(0.5, 0.0)
+    tolerance: float = number(1.0, 0.0, above=True)
+    xoffset: float = number(0.0)
+    yoffset: float = number(0.0)
+    fitgeometry: str = choice("rscale", _GEOMETRIES)
+    nclip: int = whole(3, 0, 100)
+    sigma: float = number(3.0, 0.0, above=True)
+
+    def radius(self, pixel_scale: float) -> float:
+        """Give the search radius in pixels of ``pixel_scale`` arcsec."""
+        return self.searchrad / pixel_scale if self.searchunits == "arcseconds" else self.searchrad
 
 
 NAMES = tuple(field.name for field in fields(AlignmentParameters))

@@ -9,6 +9,7 @@ Every value remembers where it came from.  Not here: what values may be
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +28,22 @@ from hapdask.errors import ParameterError
 
 #: Ours; AstroDrizzle's own defaults; its parameters for the filter products of a visit.
 ASTRODRIZZLE_PRESETS = ("default", "compat", "compat-svm")
+#: Those of a visit's other products: `hapdask svm` takes them where it does as the archive does.
+OF_VISITS = ("compat-svm-exposure", "compat-svm-total")
 
-_FAMILY = PresetFamily(NAMES, ASTRODRIZZLE_PRESETS, "astrodrizzle", knows_binned=True)
+#: Circumstances in which other values hold, as tables below a detector's: a single exposure;
+#: WFC3/UVIS before a time (MJD); ACS/SBC through some filters.
+CIRCUMSTANCES = ("alone", "early", "blue")
+_EARLY_BEFORE = {"WFC3.UVIS": 56239.0 + (2 * 3600 + 59 * 60 + 15) / 86400}  # 2012-11-08T02:59:15
+_BLUE_FILTERS = {"ACS.SBC": ("f115lp", "f122m")}
+
+_FAMILY = PresetFamily(
+    NAMES,
+    (*ASTRODRIZZLE_PRESETS, *OF_VISITS),
+    "astrodrizzle",
+    knows_binned=True,
+    circumstances=CIRCUMSTANCES,
+)
 _CUSTOM = {
     "driz_sep_wcs": tuple(f"driz_sep_{name}" for name in CustomFrame._fields),
     "final_wcs": tuple(f"final_{name}" for name in CustomFrame._fields),
@@ -65,6 +80,8 @@ def load_astrodrizzle(
     *,
     preset: str = "default",
     binned: bool = False,
+    filter_name: str = "",
+    expstart: float | None = None,
     file: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> ResolvedAstroDrizzle:
@@ -76,10 +93,14 @@ def load_astrodrizzle(
         As in INSTRUME and DETECTOR, for example ``"WFC3"``, ``"UVIS"``; case does not matter.
     n_exposures : int
         Number of exposures of the run, at least 1.
-    preset : {"default", "compat", "compat-svm"}
+    preset : {"default", "compat", "compat-svm", "compat-svm-exposure", "compat-svm-total"}
         Packaged table to start from.
     binned : bool
         Whether pixels were binned on the chip.
+    filter_name : str, optional
+        HAP name of the filter, and
+    expstart : float, MJD, optional
+        the begin of the first exposure, where values depend on them.
     file : path, optional
         A TOML file of the same form as the presets, or a .cfg file of AstroDrizzle, which stands
         over the preset.
@@ -109,6 +130,9 @@ def load_astrodrizzle(
         n_exposures,
         preset=preset,
         binned=binned,
+        under=_circumstances(
+            f"{instrument}.{detector}".upper(), n_exposures, filter_name, expstart
+        ),
         file=None if len(over) > 1 else file,
         over=[(label, _without(table)) for label, table in over],
     )
@@ -204,6 +228,18 @@ def for_exposures(
 
 
 _STEPS = ("driz_separate", *_NEED_TWO)
+
+
+def _circumstances(
+    place: str, n_exposures: int, filter_name: str, expstart: float | None
+) -> list[str]:
+    """Tell which of `CIRCUMSTANCES` there are."""
+    true = (
+        n_exposures == 1,
+        expstart is not None and expstart < _EARLY_BEFORE.get(place, -math.inf),
+        filter_name.lower() in _BLUE_FILTERS.get(place, ()),
+    )
+    return [name for name, holds in zip(CIRCUMSTANCES, true, strict=True) if holds]
 
 
 def _layers(file: str | Path | None, overrides: Mapping[str, object] | None) -> list[Layer]:

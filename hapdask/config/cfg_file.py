@@ -13,7 +13,7 @@ from hapdask.config.fields import is_blank
 from hapdask.config.preset_tables import read_text
 from hapdask.errors import ParameterError
 
-_TASK, _OURS = "_task_name_", "astrodrizzle"
+_TASK = "_task_name_"
 _LONGEST = 1 << 20  # characters; the real ones have some 4000
 
 _SECTION = re.compile(r"\[+\s*[^\[\]]*?\s*\]+\s*(?:#.*)?")
@@ -24,13 +24,15 @@ _VALUE = re.compile(
 )
 
 
-def read_cfg(path: str | Path) -> dict[str, str | None]:
-    """Read the parameters of a .cfg file of AstroDrizzle.
+def read_cfg(path: str | Path, task: str = "astrodrizzle") -> dict[str, str | None]:
+    """Read the parameters of a .cfg file of AstroDrizzle, or of another task.
 
     Parameters
     ----------
     path : path-like
         As TEAL saves it, or as DrizzlePac ships it.
+    task : str
+        Whose file it must be: ``astrodrizzle``, ``tweakreg``, ``imagefindpars``.
 
     Returns
     -------
@@ -55,14 +57,18 @@ def read_cfg(path: str | Path) -> dict[str, str | None]:
         if not line or line[0] in "#!@" or _SECTION.fullmatch(line):
             continue
         name, value = _assignment(line, f"{path}, line {number}")
-        if name == _TASK and value not in (None, _OURS):
-            raise ParameterError(f"{path} is for the task {value!r}, not for AstroDrizzle")
+        if name == _TASK and value not in (None, task):
+            raise ParameterError(f"{path} is for the task {value!r}, not for {_titles(task)}")
         if name.startswith("_"):
             continue
         if name in values:
             raise ParameterError(f"{path}, line {number}: {name} is given again")
         values[name] = value
     return values
+
+
+def _titles(task: str) -> str:
+    return {"astrodrizzle": "AstroDrizzle", "tweakreg": "TweakReg"}.get(task, task)
 
 
 def _assignment(line: str, where: str) -> tuple[str, str | None]:

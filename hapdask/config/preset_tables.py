@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -26,6 +26,7 @@ BINNED = "binned"
 BUILT_IN, GIVEN = "built in", "given"
 
 _COUNT = re.compile(r"n([1-9]\d*)")
+_COUNTS = "n1, n2, ... (from so many exposures on)"
 
 _LISTED = 20  # choices that a message can name all
 
@@ -46,12 +47,15 @@ class PresetFamily:
         Where they are, below ``hapdask/config/tables``.
     knows_binned : bool
         Whether tables for binned data mean something.
+    circumstances : tuple of str
+        Names of tables below a detector's that hold under a circumstance, such as ``early``.
     """
 
     names: tuple[str, ...]
     presets: tuple[str, ...]
     folder: str = ""
     knows_binned: bool = False
+    circumstances: tuple[str, ...] = ()
 
     def values(
         self,
@@ -61,6 +65,7 @@ class PresetFamily:
         *,
         preset: str,
         binned: bool = False,
+        under: Collection[str] = (),
         file: str | Path | None = None,
         over: Sequence[Layer] = (),
     ) -> tuple[dict[str, object], dict[str, str]]:
@@ -76,6 +81,8 @@ class PresetFamily:
             One of the packaged tables.
         binned : bool
             Whether the pixels were binned on the chip.
+        under : collection of str
+            The circumstances that there are.
         file : path, optional
             A TOML file of the same form.
         over : sequence of (str, mapping), optional
@@ -109,7 +116,10 @@ class PresetFamily:
             _check_detector(row.detector or place, known, row.label)
             if row.binned and not self.knows_binned:
                 raise ParameterError(f"{row.label}: no parameter here depends on binning")
-        layers = [r.layer for r in rows if r.applies(place, n_exposures, binned=binned)]
+            if row.under and row.under not in self.circumstances:
+                more = "".join(f", or {name}" for name in self.circumstances)
+                raise ParameterError(f"{row.label}: expected {_COUNTS}{more}")
+        layers = [r.layer for r in rows if r.applies(place, n_exposures, binned, under)]
         values: dict[str, object] = {}
         origin = dict.fromkeys(self.names, BUILT_IN)
         for label, table in (*layers, *over):
@@ -163,14 +173,17 @@ class _Row:
     at_least: int
     values: dict[str, object]
     binned: bool = False
+    under: str = ""
 
     @property
     def layer(self) -> Layer:
         return self.label, self.values
 
-    def applies(self, detector: str, n_exposures: int, *, binned: bool) -> bool:
+    def applies(
+        self, detector: str, n_exposures: int, binned: bool, under: Collection[str]
+    ) -> bool:
         here = self.detector in (None, detector) and binned >= self.binned
-        return here and self.at_least <= n_exposures
+        return here and self.at_least <= n_exposures and (not self.under or self.under in under)
 
 
 @lru_cache(maxsize=16)
@@ -197,24 +210,27 @@ def _read(label: str, content: str) -> list[_Row]:
             )
         for name, table in _tables(detectors):
             detector = f"{instrument}.{name}"
-            rows.append(_Row(f"{label} [{detector}]", detector.upper(), 0, _plain(table)))
-            rows += _counted_rows(rows[-1], table)
+            rows += _rows_of(
+                _Row(f"{label} [{detector}]", detector.upper(), 0, _plain(table)), table
+            )
     if binned:
-        rows.append(_Row(f"{label} [{BINNED}]", None, 0, _plain(binned), binned=True))
-        rows += _counted_rows(rows[-1], binned)
+        rows += _rows_of(_Row(f"{label} [{BINNED}]", None, 0, _plain(binned), binned=True), binned)
     return rows
 
 
-def _counted_rows(whole: _Row, table: Mapping[str, object]) -> list[_Row]:
-    """Give the tables for numbers of exposures that stand below one, weakest first."""
-    rows = []
+def _rows_of(whole: _Row, table: Mapping[str, object]) -> list[_Row]:
+    """Give a table, those for numbers of exposures below it, and those under a circumstance."""
+    counted, special = [], []
     for name, values in _tables(table):
-        label = f"{whole.label[:-1]}.{name}]"
+        below = replace(whole, label=f"{whole.label[:-1]}.{name}]", values=_plain(values))
         match = _COUNT.fullmatch(name)
-        if match is None:
-            raise ParameterError(f"{label}: expected n1, n2, ... (from so many exposures on)")
-        rows.append(replace(whole, label=label, at_least=int(match[1]), values=values))
-    return sorted(rows, key=lambda row: row.at_least)
+        if match is not None and not _tables(values):
+            counted.append(replace(below, at_least=int(match[1])))
+        elif whole.under or match is not None:
+            raise ParameterError(f"{below.label}: expected {_COUNTS}")
+        else:
+            special += _rows_of(replace(below, under=name), values)
+    return [whole, *sorted(counted, key=lambda row: row.at_least), *special]
 
 
 def _plain(table: Mapping[str, object]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""AstroDrizzle's parameters and arguments that mean nothing here, each with its reason.
+"""AstroDrizzle's and TweakReg's parameters that mean nothing here, each with its reason.
 
 They are accepted, so that a DrizzlePac user's files and calls work, and reported.
 """
@@ -26,4 +26,19 @@ WITHOUT_MEANING = {
     "clean": _NO_FILES,
     "driz_sep_compress": _NO_FILES,
     "combine_bufsize": "the median is made in tiles, sized by the number of exposures",
+}
+
+#: The same of TweakReg.
+TWEAKREG_WITHOUT_MEANING = {
+    "input": "the exposures are an argument of their own",
+    "files": "the exposures are an argument of their own",
+    "interactive": "nothing is asked while it runs: verdicts say why, and write() comes after",
+    "verbose": "messages go to Python's logging; the report tells every attempt",
+    "runfile": "messages go to Python's logging; the report tells every attempt",
+    "editpars": "there is no editor of parameters",
+    "configobj": "a .cfg file is given as the file of parameters",
+    "updatewcs": "opening exposures with reference_files= adds a missing distortion",
+    "refimagefindcfg": "sources of refimage are found as those of the exposures are",
+    "hdrfile": "headerlets are named after their exposures: <root>_hlet.fits",
+    "clobber": "whether files are replaced is an argument of writing (overwrite)",
 }

@@ -21,7 +21,7 @@ from hapdask.observe.inputs.expand import read_files, read_inputs
 from hapdask.observe.opening import open_exposure
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.remote import is_remote
-from hapdask.observe.selection import Verdict
+from hapdask.observe.selection import Select, Verdict
 from hapdask.observe.solutions.choose import Solutions
 from hapdask.observe.solutions.headerlets import Headerlet, scan_headerlets
 from hapdask.observe.solutions.reference import References
@@ -117,7 +117,7 @@ def open_exposures(
     paths: PathLike | Iterable[PathLike],
     *,
     strict: bool = False,
-    select: bool = True,
+    select: Select = True,
     wcs: str | None = None,
     headerlets: PathLike | Iterable[PathLike] | None = None,
     reference_files: PathLike | None = None,
@@ -133,10 +133,12 @@ def open_exposures(
     strict : bool
         Raise where a file would be left out, instead of reporting it.  A FLT beside the FLC of
         the same exposure is no reason to raise.
-    select : bool, default True
+    select : bool or "visit", default True
         Leave out what does not belong into a layer: moving targets, dispersed light, scans, ramp
-        filters, calibrations.  Else, as AstroDrizzle does, all that can be drizzled is kept, and
-        warned of; what has no exposure time is left out all the same.
+        filters, calibrations.  ``"visit"`` keeps of these, with a warning, what a visit aligns
+        (ramps, quads) and what shares its solution (grisms, prisms).  ``False`` keeps, as
+        AstroDrizzle does, all that can be drizzled; what has no exposure time is left out all the
+        same.
     wcs : str, optional
         The WCS to use instead of the primary one: the key of an alternate WCS (one letter), or a
         WCSNAME or HDRNAME, of an alternate WCS or of a headerlet in the file or in
@@ -176,7 +178,7 @@ def open_exposures(
 
 
 def _open_all(
-    entries: Sequence[Entry], solutions: Solutions, select: bool
+    entries: Sequence[Entry], solutions: Solutions, select: Select
 ) -> list[tuple[str, Opened]]:
     """Open every entry, remote ones many at a time; what became of each, in their order."""
     cache: TableCache = {}

@@ -21,7 +21,7 @@ from hapdask.observe.instruments import (
 )
 from hapdask.observe.lookup import short_tables
 from hapdask.observe.record import ChipRecord, ExposureRecord, FileIdentity
-from hapdask.observe.selection import Verdict, judge, judge_pixels
+from hapdask.observe.selection import Select, Verdict, judge, judge_pixels
 from hapdask.observe.solutions.cards import with_primary
 from hapdask.observe.solutions.choose import Solutions, judge_wcs, suggesting
 from hapdask.observe.source import open_source
@@ -40,7 +40,7 @@ def open_exposure(
     solutions: Solutions = USUAL,
     changes: Cards = NO_CHANGES,
     *,
-    select: bool = True,
+    select: Select = True,
 ) -> tuple[ExposureRecord | Verdict, ...]:
     """Open one file by its headers.
 
@@ -54,8 +54,8 @@ def open_exposure(
         Which WCS is used.
     changes : mapping
         Cards that stand in place of those of the primary header.
-    select : bool, default True
-        Whether what does not belong into a layer is rejected, or only warned of.
+    select : bool or "visit", default True
+        Whether what does not belong into a layer is rejected, or only warned of; see `judge`.
 
     Returns
     -------

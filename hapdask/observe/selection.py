@@ -2,8 +2,8 @@
 
 The rules are two tables, one of cards and one of filter elements, in order of precedence; the
 first that rejects decides, and warnings add up.  Facts of HAP's ``analyze`` module, plus quad
-filters, ramps and dispersers, which never enter a layer.  Not here: judgements that need pixels
-(guiding) or alignment.
+filters, ramps and dispersers, which never enter a layer, and which a visit keeps beside its
+products.  Not here: judgements that need pixels (guiding) or alignment.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from hapdask.observe.cards import Cards, number_of, text_of
 from hapdask.observe.instruments import Instrument, filter_elements
 
 Status = Literal["accepted", "rejected", "warning"]
+#: What for: ``True`` a layer of a mosaic, ``"visit"`` a visit, ``False`` whatever can be drizzled.
+Select = bool | Literal["visit"]
 Test = Callable[[str], bool]
 
 _SHORTEST = 1e-5  # seconds
@@ -67,6 +69,8 @@ class CardRule:
     status : {"rejected", "warning"}
     only, but : tuple of str
         INSTRUMEs for which alone, or for which not, the rule holds; empty for all, for none.
+    dispersed : bool
+        Whether it holds for dispersed light in a visit, whose header says that it is no image.
     """
 
     keyword: str
@@ -75,6 +79,7 @@ class CardRule:
     status: Status = "rejected"
     only: tuple[str, ...] = ()
     but: tuple[str, ...] = ()
+    dispersed: bool = True
 
     def holds_for(self, instrument: Instrument) -> bool:
         """Whether the rule is one for this instrument."""
@@ -84,11 +89,21 @@ class CardRule:
 
 @dataclass(frozen=True, slots=True)
 class ElementRule:
-    """First letters of a filter element that speak against an exposure."""
+    """First letters of a filter element that speak against an exposure.
+
+    Attributes
+    ----------
+    start : str
+    reason : str
+    status : {"rejected", "warning"}
+    in_visit : str
+        What a visit does with such an exposure, instead of rejecting it.
+    """
 
     start: str
     reason: str
     status: Status = "rejected"
+    in_visit: str = ""
 
 
 def one_of(*values: str) -> Test:
@@ -112,10 +127,15 @@ def starts_otherwise(start: str) -> Test:
 
 
 _CARDS = (
-    CardRule("OBSTYPE", none_of("IMAGING"), "not an imaging observation"),
+    CardRule("OBSTYPE", none_of("IMAGING"), "not an imaging observation", dispersed=False),
     CardRule("IMAGETYP", none_of("EXT"), "not an exposure of the sky", only=("WFPC2", "NICMOS")),
     CardRule("OBSMODE", contains("ACQ"), "a target acquisition", only=("STIS", "NICMOS")),
-    CardRule("DRIZCORR", one_of("OMIT", "SKIPPED"), "the pipeline says not to drizzle it"),
+    CardRule(
+        "DRIZCORR",
+        one_of("OMIT", "SKIPPED"),
+        "the pipeline says not to drizzle it",
+        dispersed=False,
+    ),
     CardRule("MTFLAG", one_of("T", "TRUE"), "a moving target"),
     CardRule("SCAN_TYP", one_of("C", "D"), "a spatial scan"),
     CardRule(
@@ -135,19 +155,21 @@ _CARDS = (
     ),
 )
 
+_DISPERSED = "given the solution of the direct images, not drizzled"
+_ALIGNED = "aligned, not drizzled"
 _ELEMENTS = (
-    ElementRule("G", "a grism"),
-    ElementRule("PR", "a prism"),
+    ElementRule("G", "a grism", in_visit=_DISPERSED),
+    ElementRule("PR", "a prism", in_visit=_DISPERSED),
     ElementRule("BLOCK", "no light passes this element"),
     ElementRule("BLANK", "no light passes this element"),
-    ElementRule("FR", "a ramp filter: its wavelength varies over the field"),
-    ElementRule("LRF", "a ramp filter: its wavelength varies over the field"),
-    ElementRule("FQ", "a quad filter: four filters share the field"),
+    ElementRule("FR", "a ramp filter: its wavelength varies over the field", in_visit=_ALIGNED),
+    ElementRule("LRF", "a ramp filter: its wavelength varies over the field", in_visit=_ALIGNED),
+    ElementRule("FQ", "a quad filter: four filters share the field", in_visit=_ALIGNED),
     ElementRule("POL", "a polariser: a layer should hold one angle at one roll", "warning"),
 )
 
 
-def judge(cards: Cards, instrument: Instrument, *, select: bool = True) -> Verdict:
+def judge(cards: Cards, instrument: Instrument, *, select: Select = True) -> Verdict:
     """Judge one exposure by its header.
 
     Parameters
@@ -155,15 +177,16 @@ def judge(cards: Cards, instrument: Instrument, *, select: bool = True) -> Verdi
     cards : mapping
         Of the primary header; where each extension is an exposure, with its times.
     instrument : Instrument
-    select : bool, default True
+    select : bool or "visit", default True
         Whether what does not belong into a layer is rejected.  Else it is warned of, and only what
-        cannot be drizzled at all is rejected.
+        cannot be drizzled at all is rejected.  A visit keeps what it aligns (ramps, quads) and
+        what shares its solution (grisms, prisms), with a warning, and rejects the rest.
 
     Returns
     -------
     Verdict
     """
-    found = list(_findings(cards, instrument))
+    found = list(_findings(cards, instrument, in_visit=select == "visit"))
     for verdict in found:
         if verdict.status == "rejected" and (select or verdict.keyword == "EXPTIME"):
             return verdict
@@ -181,15 +204,17 @@ def judge_pixels(chips: Sequence[Cards]) -> Verdict | None:
     return None
 
 
-def _findings(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
+def _findings(cards: Cards, instrument: Instrument, *, in_visit: bool) -> Iterator[Verdict]:
     """Ask the rules in their order; warnings of the card rules come last."""
     rules = [rule for rule in _CARDS if rule.holds_for(instrument)]
+    if in_visit and _is_dispersed(cards, instrument):
+        rules = [rule for rule in rules if rule.dispersed]
     for rule in rules:
         if rule.status == "rejected" and rule.is_bad(value := text_of(cards, rule.keyword).upper()):
             yield Verdict("rejected", rule.reason, rule.keyword, value)
     if (problem := _exposure_time(cards)) is not None:
         yield problem
-    yield from _elements(cards, instrument)
+    yield from _elements(cards, instrument, in_visit=in_visit)
     for rule in rules:
         if rule.status == "warning" and rule.is_bad(value := text_of(cards, rule.keyword).upper()):
             yield Verdict("warning", rule.reason, rule.keyword, value)
@@ -206,7 +231,12 @@ def _exposure_time(cards: Cards) -> Verdict | None:
     return None
 
 
-def _elements(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
+def _is_dispersed(cards: Cards, instrument: Instrument) -> bool:
+    starts = tuple(rule.start for rule in _ELEMENTS if rule.in_visit == _DISPERSED)
+    return any(element.startswith(starts) for element in filter_elements(cards, instrument))
+
+
+def _elements(cards: Cards, instrument: Instrument, *, in_visit: bool) -> Iterator[Verdict]:
     keyword = "/".join(instrument.filter_keywords)
     for element in filter_elements(cards, instrument):
         if (quadrant := instrument.quadrants.get(element)) is not None:
@@ -214,5 +244,9 @@ def _elements(cards: Cards, instrument: Instrument) -> Iterator[Verdict]:
             yield Verdict("warning", reason, keyword, element)
             continue
         for rule in _ELEMENTS:
-            if element.startswith(rule.start):
+            if not element.startswith(rule.start):
+                continue
+            if in_visit and rule.in_visit:
+                yield Verdict("warning", f"{rule.reason}: {rule.in_visit}", keyword, element)
+            else:
                 yield Verdict(rule.status, rule.reason, keyword, element)

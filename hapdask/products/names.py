@@ -26,6 +26,8 @@ _SUFFIX_OF_INSTRUMENT: dict[str, Suffix] = {"wfpc2": "drw"}
 _WORD = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 _STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _CELL = re.compile(r"skycell-p\d{4}x\d{2}y\d{2}")
+#: ``ipppss``, or ``ipppssoo`` with the imset of a file of several exposures.
+_ROOT = re.compile(r".{6}|.{8}(-\d+)?")
 _LONGEST = 200  # file systems allow 255 bytes; extensions and side files need some
 
 
@@ -199,7 +201,8 @@ def visit_name(
         HAP name, or ``total`` for all filters of the detector.
     root : str
         Rootname of an exposure: its first 6 characters name the visit (filter and total
-        products), its first 8 the exposure.  Give as many as the product is of.
+        products), its first 8 the exposure (with ``-2`` behind for its second imset).  Give as
+        many as the product is of.
     suffix : {"drc", "drz", "drw"}
         See `ProductName`.
 
@@ -212,7 +215,7 @@ def visit_name(
     >>> visit_name(11665, "06", "wfc3", "uvis", "f555w", "ib4606").fits
     'hst_11665_06_wfc3_uvis_f555w_ib4606_drc.fits'
     """
-    if len(root) not in (6, 8):
+    if not _ROOT.fullmatch(root):
         raise StoreError(f"{root!r} names neither a visit (6 characters) nor an exposure (8)")
     head = f"hst_{_word('proposal', str(proposal))}_{_word('visit', visit)}"
     layer = _layer(instrument, detector, filter_name)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from hapdask.kernels.shrinking import add_squares
-from hapdask.products.blocks import blocks_of
+from hapdask.products.blocks import Block, blocks_of
 from hapdask.products.index import frame_of
 from hapdask.sky.frame import Frame
 
@@ -74,23 +74,66 @@ def make_overview(dataset: xr.Dataset, *, max_side: int = MAX_SIDE) -> Overview:
     max_side : int
         Longest side of the result.
     """
-    shape = (dataset.sizes["y"], dataset.sizes["x"])
-    step = max(1, math.ceil(max(shape) / max_side))
-    total, weight = np.zeros((2, *(-(-n // step) for n in shape)))
+    sums = Overviewing((dataset.sizes["y"], dataset.sizes["x"]), max_side=max_side)
     for block in blocks_of(dataset[["sci", "wht"]], _MEMORY):
-        sci, wht = (np.asarray(block.data[name], np.float32) for name in ("sci", "wht"))
-        add_squares(sci, wht, block.y0, block.x0, step, total, weight)
-    image = np.full(total.shape, np.nan, np.float32)
-    np.divide(total, weight, out=image, where=weight > 0, casting="same_kind")
+        sums.add(block)
     words = [str(dataset.attrs.get(key, "")) for key in ("instrument", "detector", "filter")]
-    return Overview(
-        image,
-        step,
-        frame_of(dataset),
-        "_".join(word for word in words if word),
-        str(dataset["sci"].attrs.get("units", "")),
-        filter_wavelength(words[2], words[1]),
-    )
+    unit = str(dataset["sci"].attrs.get("units", ""))
+    return sums.overview(frame_of(dataset), (words[0], words[1], words[2]), unit)
+
+
+class Overviewing:
+    """An overview in the making, from blocks in any order and from any thread.
+
+    The bits do not depend on the order: blocks that cut a square are added by their place.
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+        Of the layer.
+    max_side : int
+        Longest side of the result.
+    """
+
+    def __init__(self, shape: tuple[int, int], *, max_side: int = MAX_SIDE) -> None:
+        self._step = max(1, math.ceil(max(shape) / max_side))
+        self._shape = tuple(-(-n // self._step) for n in shape)
+        self._parts: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
+
+    def add(self, block: Block) -> None:
+        """Add a block that has ``sci`` and ``wht``."""
+        sci, wht = (np.asarray(block.data[name], np.float32) for name in ("sci", "wht"))
+        corner = (block.y0 // self._step, block.x0 // self._step)
+        y0, x0 = block.y0 - corner[0] * self._step, block.x0 - corner[1] * self._step
+        ends = (y0 + sci.shape[0], x0 + sci.shape[1])
+        part = np.zeros((2, *(-(-end // self._step) for end in ends)))
+        add_squares(sci, wht, y0, x0, self._step, part[0], part[1])
+        self._parts[block.y0, block.x0] = part
+
+    def overview(self, frame: Frame, words: tuple[str, str, str], unit: str) -> Overview:
+        """Make it, once all blocks are there.
+
+        Parameters
+        ----------
+        frame : Frame
+            Of the layer.
+        words : (instrument, detector, filter)
+            HAP names, or empty.
+        unit : str
+            Of ``sci``.
+        """
+        total, weight = np.zeros((2, *self._shape))
+        for (y0, x0), part in sorted(self._parts.items(), key=lambda item: item[0]):
+            y, x = y0 // self._step, x0 // self._step
+            window = (slice(y, y + part.shape[1]), slice(x, x + part.shape[2]))
+            total[window] += part[0]
+            weight[window] += part[1]
+        image = np.full(total.shape, np.nan, np.float32)
+        np.divide(total, weight, out=image, where=weight > 0, casting="same_kind")
+        title = "_".join(word for word in words if word)
+        return Overview(
+            image, self._step, frame, title, unit, filter_wavelength(words[2], words[1])
+        )
 
 
 def filter_wavelength(filter_name: str, detector: str) -> float:

@@ -16,6 +16,7 @@ from hapdask.simulate.field import (
     simulate_field,
 )
 from hapdask.simulate.modes import Mode, Subarray
+from hapdask.simulate.motion import Motion
 from hapdask.simulate.pointing import Pointing, PointingError
 from hapdask.simulate.readout import Options
 from hapdask.simulate.scene import Scene
@@ -24,6 +25,7 @@ from hapdask.simulate.setups import Setup, parse_setup
 __all__ = [
     "DEMO_VISITS",
     "Mode",
+    "Motion",
     "Options",
     "Pointing",
     "PointingError",

@@ -43,7 +43,7 @@ class ChipTruth:
     cosmic_rays : ndarray of bool, shape (ny, nx)
         Truly hit pixels.
     psf : Psf
-        As drawn, at the exposure's focus.
+        As drawn, at the exposure's focus and with its jitter.
     pedestals : dict
         Electrons / pixel by amplifier; empty without them.
     """
@@ -89,8 +89,12 @@ def simulate_chip(
     typical = setting.passband.sky_rate(geometry.idcscale) * response
     sky = typical if options.sky is None else options.sky
     psf = detector_psf(detector, setting.passband, geometry.idcscale, setting.conditions.focus)
+    if options.motion.jitter:
+        psf = psf.blurred(options.motion.jitter / geometry.idcscale)
     spikes = Spikes(setting.pointing.roll, setting.exptime) if options.spikes else None
-    light, sources = draw_scene(scene, geometry, setting.passband, psf, response, spikes)
+    light, sources = draw_scene(
+        scene, geometry, setting.passband, psf, response, spikes, options.motion
+    )
     light += sky
     arriving = transmission(detector, window, setting.passband.quadrant)
     if arriving is not None:

@@ -14,10 +14,12 @@ import numpy.typing as npt
 from hapdask.simulate.detectors import Passband
 from hapdask.simulate.galaxies import add_galaxy, shape_covariance
 from hapdask.simulate.geometry import ChipGeometry, FloatArray
+from hapdask.simulate.motion import STILL, Motion
 from hapdask.simulate.psf import Psf, add_stars
 from hapdask.simulate.scene import Scene
 from hapdask.simulate.spikes import ANGLES, LENGTH, SHARE, add_spikes, has_spikes
 
+_STEP = 0.25  # pixels between the places at which a drifting image is drawn
 _GALAXY_REACH = 12.0  # half-light radii off the chip within which a galaxy still matters
 
 
@@ -68,6 +70,7 @@ def draw_scene(
     psf: Psf,
     efficiency: float = 1.0,
     spikes: Spikes | None = None,
+    motion: Motion = STILL,
 ) -> tuple[FloatArray, Sources]:
     """Draw the light of a scene on a chip.
 
@@ -80,11 +83,13 @@ def draw_scene(
     passband : Passband
         Gives the sources' rates.
     psf : Psf
-        Drawn for every source.
+        Drawn for every source, jitter included.
     efficiency : float
         Sensitivity relative to the passband's.
     spikes : Spikes or None
         None for none.
+    motion : Motion
+        Every source is drawn along its path.
 
     Returns
     -------
@@ -92,31 +97,61 @@ def draw_scene(
         Electrons / s: each source sums to its rate over the relative pixel area, because a
         flat-fielded image holds a uniform sky uniform per pixel.
     sources : Sources
-        What was drawn.
+        What was drawn, and where it is without any motion.
     """
     light = np.zeros(geometry.shape)
     margin = psf.half_size + _GALAXY_REACH * float(scene.radius.max(initial=0)) / geometry.idcscale
+    margin += (motion.jump + motion.trail) / geometry.idcscale
     x, y = geometry.sky_to_pixel(scene.ra, scene.dec, margin)
     source = np.flatnonzero(np.isfinite(x))
     x, y, rate = x[source], y[source], scene.rates(passband)[source] * efficiency
     area = geometry.relative_area(x, y)
-    star = scene.is_star[source]
-    jacobian = geometry.jacobian(x, y)
-    flux, spiked = rate / area, np.zeros(x.size, bool)
+    spiked = np.zeros(x.size, bool)
     if spikes is not None:
-        spiked = star & has_spikes(flux * spikes.exptime, geometry.idcscale)
-        for k in np.flatnonzero(spiked):
-            axes = geometry.local_axes(scene.ra[source[k]], scene.dec[source[k]])
-            arms = np.linalg.inv(jacobian[k]) @ axes @ _arms(spikes.roll)
-            add_spikes(light, x[k], y[k], flux[k] * SHARE, arms)
+        spiked = scene.is_star[source] & has_spikes(rate / area * spikes.exptime, geometry.idcscale)
+    sources = Sources(source, x, y, rate, area, spiked)
+    to_pixel = _sky_axes(scene, geometry, sources, whole=not motion.still)
+    for east, north, share in motion.path(_STEP * geometry.idcscale):
+        offset = to_pixel @ np.array([east, north])
+        moved = sources._replace(x=x + offset[:, 0], y=y + offset[:, 1], rate=rate * share)
+        _draw_once(light, scene, moved, to_pixel, psf, spikes)
+    return light, sources
+
+
+def _sky_axes(scene: Scene, geometry: ChipGeometry, sources: Sources, *, whole: bool) -> FloatArray:
+    """Pixels (x, y) per arcsec east and north at each source, shape (n, 2, 2).
+
+    Zero for stars without spikes unless ``whole``: nothing of them is turned.
+    """
+    axes = np.zeros((sources.x.size, 2, 2))
+    jacobian = geometry.jacobian(sources.x, sources.y)
+    needed = sources.spiked | ~scene.is_star[sources.source]
+    for k in np.flatnonzero(needed | whole):
+        i = sources.source[k]
+        axes[k] = np.linalg.inv(jacobian[k]) @ geometry.local_axes(scene.ra[i], scene.dec[i])
+    return axes
+
+
+def _draw_once(
+    light: FloatArray,
+    scene: Scene,
+    sources: Sources,
+    to_pixel: FloatArray,
+    psf: Psf,
+    spikes: Spikes | None,
+) -> None:
+    """Draw every source at one place, in place."""
+    source, x, y, rate, area, spiked = sources
+    star, flux = scene.is_star[source], rate / area
+    for k in np.flatnonzero(spiked):
+        assert spikes is not None
+        add_spikes(light, x[k], y[k], flux[k] * SHARE, to_pixel[k] @ _arms(spikes.roll))
     add_stars(light, x[star], y[star], (flux * np.where(spiked, 1.0 - SHARE, 1.0))[star], psf)
     for k in np.flatnonzero(~star):
         i = source[k]
-        to_pixel = np.linalg.inv(jacobian[k]) @ geometry.local_axes(scene.ra[i], scene.dec[i])
         on_sky = shape_covariance(scene.radius[i], scene.axis_ratio[i], scene.position_angle[i])
-        covariance = to_pixel @ on_sky @ to_pixel.T
+        covariance = to_pixel[k] @ on_sky @ to_pixel[k].T
         add_galaxy(light, x[k], y[k], flux[k], covariance, str(scene.profile[i]), psf)
-    return light, Sources(source, x, y, rate, area, spiked)
 
 
 def _arms(roll: float) -> FloatArray:

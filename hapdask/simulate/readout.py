@@ -26,6 +26,7 @@ from hapdask.simulate.effects import (
     make_defects,
 )
 from hapdask.simulate.modes import Window
+from hapdask.simulate.motion import STILL, Motion
 
 _SHORTEST_RAMP = 2.911756  # s: SAMPZERO, the first read of an infrared ramp
 
@@ -59,6 +60,8 @@ class Options:
         Diffraction spikes of bright stars, fixed to the telescope's roll.
     bleeding : bool
         Charge above the full well of a CCD runs along its column; without `saturation`, nothing.
+    motion : Motion
+        How the telescope moved: drift, jitter, a lock lost and found again.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class Options:
     focus: float = 0.0
     spikes: bool = False
     bleeding: bool = False
+    motion: Motion = STILL
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.flag_cosmic_rays <= 1.0:

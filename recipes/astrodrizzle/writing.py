@@ -102,7 +102,7 @@ def write_run(
     with loading_ahead(run, _variables(run, planes)):
         _ = run.measured
     run.reject()
-    _look_again(run)
+    look_again(run)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with timed(run.seconds, KEEPING):
@@ -125,7 +125,7 @@ def _made_alone(run: AstroDrizzleRun) -> list[str]:
     return [e.name for e in run.exposures if e.name not in {run.output, *missed}]
 
 
-def _look_again(run: AstroDrizzleRun) -> None:
+def look_again(run: AstroDrizzleRun) -> None:
     """Leave out exposures whose files have changed meanwhile, before any product has them."""
 
     def attempt(exposure: ExposureRecord) -> InputError | None:

@@ -31,7 +31,7 @@ def files(fields, tmp_path):
 
 
 def test_a_file_that_changes_while_the_mosaic_is_made(hapdask, files, out, monkeypatch):
-    monkeypatch.setattr(writing, "_look_again", lambda run: os.utime(files[1], ns=(1, 1)))
+    monkeypatch.setattr(writing, "look_again", lambda run: os.utime(files[1], ns=(1, 1)))
     run = hapdask("astrodrizzle", *files, "-o", out, "--json", "--report")
     assert run.code == run.json["exit_code"] == 3
     (item,) = run.json["left_out"]

@@ -77,7 +77,7 @@ class TestBlots:
 
     def test_an_exposure_that_fails_is_in_no_median(self, files, tmp_path, monkeypatch):
         """It changes after the cosmic rays were found, and after all files were looked at."""
-        monkeypatch.setattr(writing, "_look_again", lambda run: change(files[1]))
+        monkeypatch.setattr(writing, "look_again", lambda run: change(files[1]))
         run = hd.astrodrizzle(files, threads=2, **BLIND)
         run.write(tmp_path / "out", keep=("median", "blot", "single"), planes=("sci", "wht"))
         assert [each.file for each in run.left_out] == [str(files[1])]
@@ -93,7 +93,7 @@ class TestChanges:
         """Noticed before the mosaic or while it is made: it is left out, the others are drizzled
         with the masks that they have."""
         if not noticed:
-            monkeypatch.setattr(writing, "_look_again", lambda run: None)
+            monkeypatch.setattr(writing, "look_again", lambda run: None)
         run = hd.astrodrizzle(files, threads=2, build=True, **BLIND).reject()
         masks = {e.name: e.chips[0].masks for e in run.exposures}
         change(files[2])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hapdask.errors import ParameterError
 from hapdask.simulate import (
     Mode,
+    Motion,
     Options,
     Pointing,
     Scene,
@@ -287,7 +288,54 @@ def test_effects_leave_the_other_random_numbers_alone():
     assert np.array_equal(one, hrc(NOTHING, replace(plain, spikes=True, focus=3.0)).hdus[1].data)
 
 
+def moments(exposure):
+    """Centroid and second moments (pixels) of all light."""
+    sci = exposure.hdus["SCI", 1].data.astype(float)
+    y, x = np.indices(sci.shape)
+    mx, my = (sci * x).sum() / sci.sum(), (sci * y).sum() / sci.sum()
+    second = [(sci * a * b).sum() / sci.sum() for a, b in ((x - mx, x - mx), (y - my, y - my))]
+    return np.array([mx, my]), np.array(second), sci.sum()
+
+
+def test_motion_smears_along_its_path_and_keeps_the_light():
+    scene = Scene.stars(120.0, 40.0, 19.0)
+    place, round_, light = moments(hrc(scene, QUIET))
+    length = 0.5
+    spread = []
+    for angle in (0.0, 90.0):
+        made = hrc(scene, replace(QUIET, motion=Motion(trail=length, angle=angle)))
+        there, wide, same = moments(made)
+        assert same == pytest.approx(light, rel=1e-4)
+        assert there == pytest.approx(place, abs=0.02)
+        spread.append(wide - round_)
+    truth = made.chips[1]
+    (jacobian,) = truth.geometry.jacobian(*place)
+    per_arcsec = np.sum(np.linalg.inv(jacobian) ** 2)  # both directions: pixels are not square
+    assert np.sum(spread) == pytest.approx(length**2 / 12 * per_arcsec, rel=0.02)
+    scale = truth.geometry.idcscale
+    jitter = moments(hrc(scene, replace(QUIET, motion=Motion(jitter=0.05))))
+    assert jitter[1] - round_ == pytest.approx([(0.05 / scale) ** 2] * 2, rel=0.02)
+
+
+def test_a_jump_leaves_two_images():
+    scene, far = Scene.stars(120.0, 40.0, 19.0), Motion(jump=1.0, angle=30.0, share=0.25)
+    made = hrc(scene, replace(QUIET, motion=far))
+    drawn = made.chips[1].sources
+    sci, (x, y) = made.hdus["SCI", 1].data, (drawn.x[0], drawn.y[0])
+    second = Scene.stars(
+        120.0 + math.sin(math.radians(30.0)) / 3600 / math.cos(math.radians(40.0)),
+        40.0 + math.cos(math.radians(30.0)) / 3600, 19.0,
+    )  # fmt: skip
+    there = hrc(second, QUIET).chips[1].sources
+    flux = [sci[round(b) - 7 : round(b) + 8, round(a) - 7 : round(a) + 8].sum()
+            for a, b in ((x, y), (there.x[0], there.y[0]))]  # fmt: skip
+    assert flux[1] / flux[0] == pytest.approx(1 / 3, rel=0.03)
+
+
 def test_impossible_effects_are_refused():
+    for wrong in ({"trail": -1.0}, {"jitter": math.nan}, {"share": 1.5}):
+        with pytest.raises(ParameterError, match=next(iter(wrong))):
+            Motion(**wrong)
     for given_ in ({"drift": 1.0}, {"pedestals": -1.0}, {"focus": math.nan}):
         with pytest.raises(ParameterError, match=next(iter(given_))):
             Options(**given_)

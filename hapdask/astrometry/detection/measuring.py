@@ -102,21 +102,21 @@ def refine_psf(stamps: Stamps, fits: Fits, measured: Measured) -> Measured:
         if chosen.size < _FOR_TABLE or best.tolerance <= _GOOD:
             break
         begun = fit_stamps(stars, best.psf, best.tolerance, (begun.x, begun.y), steps=3)
-        psf = replace(best.psf, table=_with_table(stars, begun, best.psf))
+        psf = replace(best.psf, table=_with_table(stars, begun, best))
         tolerance = _tolerance(stars, begun, psf, measured.tolerance)
-        if tolerance >= best.tolerance:
+        if tolerance > best.tolerance:
             break
         best = Measured(psf, tolerance)
     return best
 
 
-def _with_table(stars: Stamps, fits: Fits, psf: Psf) -> NDArray[np.float64] | None:
+def _with_table(stars: Stamps, fits: Fits, trusted: Measured) -> NDArray[np.float64] | None:
     """Average what the fits leave, by the place of each pixel from its star.
 
     Each node takes the samples about it; what noise alone would leave is believed the less, the
     fewer photons there are (an estimate by empirical Bayes: nothing but noise gives no table).
     """
-    half = stars.light.shape[1] // 2
+    psf, half = trusted.psf, stars.light.shape[1] // 2
     good = fits.chi2 < _MISFIT
     stars, fits = stars.take(good), fits.take(good)
     if len(fits.x) < _FOR_TABLE:
@@ -126,9 +126,11 @@ def _with_table(stars: Stamps, fits: Fits, psf: Psf) -> NDArray[np.float64] | No
     flux = fits.flux[:, None, None]
     left = (stars.light - fits.background[:, None, None]) / flux - image
     weight = np.square(flux) / (stars.variance + flux * np.maximum(image, 0.0))
-    weight = 1.0 / (1.0 / weight + np.square(_LEAST_SCATTER * psf.peak))
-    use = stars.use & (np.square(left) * weight < _OUTLIER**2)
-    left, weight = left[use], weight[use]
+    variance = 1.0 / weight + np.square(_LEAST_SCATTER * psf.peak)
+    # by as much as the model is wrong, a pixel may stand out without being hit
+    wrong = np.square(trusted.tolerance * psf.peak)
+    use = stars.use & (np.square(left) < _OUTLIER**2 * (variance + wrong))
+    left, weight = left[use], 1.0 / variance[use]
     spread = float(np.mean(weight * left**2) - 1.0) / float(np.mean(weight))
     if spread <= 0.0:
         return psf.table

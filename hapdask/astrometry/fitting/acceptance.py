@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.fitting.result import Fit
-from hapdask.astrometry.fitting.verification import HeldOut
+from hapdask.astrometry.fitting.verification import HeldOut, hold_out
 from hapdask.config.alignment import AlignmentParameters
 
 Floats = NDArray[np.float64]
@@ -71,6 +71,46 @@ class Judgement:
     confirms: bool
     reason: str
     grade: int
+
+
+def weigh(
+    fit: Fit,
+    lists: tuple[Floats, Floats, Floats],
+    *,
+    growth: float,
+    chance: float,
+    outline: Floats,
+    magnitudes: tuple[Floats, Floats],
+    parameters: AlignmentParameters,
+) -> tuple[Evidence, Judgement]:
+    """Hold out matches, gather the figures and decide.
+
+    Parameters
+    ----------
+    fit : Fit
+        Its pairs count in the lists.
+    lists : tuple of ndarray of float64
+        Sources (n, 2) and references (m, 2), arcsec in the plane of the fit, and the variance of
+        the difference of each pair, arcsec^2, shape (matches, 2).
+    growth : float
+        Of the errors, as the fit found.
+    chance : float
+    outline : ndarray of float64, shape (k, 2), arcsec
+    magnitudes : tuple of ndarray of float64, shapes (n,) and (m,)
+    parameters : AlignmentParameters
+    """
+    here, there = fit.pairs.sources, fit.pairs.references
+    held_out = hold_out(
+        fit.geometry,
+        lists[0][here],
+        lists[1][there],
+        lists[2],
+        sigma=parameters.sigma,
+        growth=growth,
+    )
+    seen = (magnitudes[0][here], magnitudes[1][there])
+    evidence = gather(fit, chance, held_out, outline, seen)
+    return evidence, judge(fit, evidence, parameters)
 
 
 def gather(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.fitting.linear import Solved, solve
+from hapdask.astrometry.fitting.result import PARAMETERS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -82,7 +83,13 @@ def fit_robust(
 
 
 def fit_tweakreg(
-    geometry: str, sources: Floats, references: Floats, *, sigma: float = 3.0, nclip: int = 3
+    geometry: str,
+    sources: Floats,
+    references: Floats,
+    *,
+    sigma: float = 3.0,
+    nclip: int = 3,
+    stated: float = 0.0,
 ) -> Clipped | None:
     """Fit with equal weights, clipping as TweakReg.
 
@@ -92,6 +99,9 @@ def fit_tweakreg(
     sources, references : ndarray of float64, shape (n, 2)
     sigma : float
     nclip : int
+    stated : float
+        Mean variance of a difference per axis; the covariance goes by it where it is larger than
+        the scatter tells, which of few matches may be 0.
     """
     total = len(sources)
     unit = np.ones((total, 2))
@@ -114,7 +124,7 @@ def fit_tweakreg(
         return None
     back = np.asarray(np.linalg.inv(part.matrix), np.float64)
     inverse = Solved(back, -back @ part.shift, part.covariance, part.residuals)
-    return _equal_weights(inverse, sources, references, used)
+    return _equal_weights(geometry, inverse, sources, references, used, stated)
 
 
 def fit_tweakwcs(
@@ -125,6 +135,7 @@ def fit_tweakwcs(
     weight: Floats | None = None,
     sigma: float = 3.0,
     nclip: int = 1,
+    stated: float = 0.0,
 ) -> Clipped | None:
     """Fit by tweakwcs's ``iter_linear_fit``, as HAP does.
 
@@ -137,6 +148,8 @@ def fit_tweakwcs(
     sigma : float
         Times the RMSE.
     nclip : int
+    stated : float
+        As of `fit_tweakreg`.
     """
     from tweakwcs import linearfit
 
@@ -158,11 +171,14 @@ def fit_tweakwcs(
     if blank is None:
         return None
     part = Solved(matrix, shift, blank.covariance, blank.residuals)
-    return _equal_weights(part, sources, references, used)
+    return _equal_weights(geometry, part, sources, references, used, stated)
 
 
-def _equal_weights(part: Solved, sources: Floats, references: Floats, used: Bools) -> Clipped:
-    """Let the scatter tell the errors."""
+def _equal_weights(
+    geometry: str, part: Solved, sources: Floats, references: Floats, used: Bools, stated: float
+) -> Clipped:
+    """Let the scatter tell the errors, where it is not less than what they are stated to be."""
     residuals = references - part.apply(sources)
-    scatter = float((residuals[used] ** 2).sum()) / max(1, 2 * int(used.sum()) - 4)
+    freedom = max(1, 2 * int(used.sum()) - PARAMETERS[geometry])
+    scatter = max(float((residuals[used] ** 2).sum()) / freedom, stated)
     return Clipped(Solved(part.matrix, part.shift, part.covariance * scatter, residuals), used, 1.0)

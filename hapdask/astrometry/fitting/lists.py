@@ -5,12 +5,18 @@ Not here: which sources and stars are fit for use (flags, magnitudes): leave out
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hapdask.astrometry.matching.places import Places
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.astrometry.sources import SourceList
 from hapdask.observe.record import ExposureRecord
+
+#: Scatter per axis of the mean proper motion of a field's stars, mas / yr: what the Sun's own
+#: motion, or a cluster's, makes of it.
+MEAN_MOTION = 3.0
 
 
 def places_of_sources(sources: SourceList, record: ExposureRecord) -> Places:
@@ -38,6 +44,14 @@ def places_of_sources(sources: SourceList, record: ExposureRecord) -> Places:
 
 
 def places_of_catalog(catalog: ReferenceCatalog) -> Places:
-    """Give a catalog's stars where they stand: move it to the exposure's date first (`at`)."""
+    """Give a catalog's stars where they stand: move it to the exposure's date first (`at`).
+
+    Stars of unknown motion share an error, that of the mean motion of the field.
+    """
     errors = (catalog.ra_error, catalog.dec_error)
-    return Places.make(catalog.name, catalog.ra, catalog.dec, errors, mag=catalog.mag)
+    made = Places.make(catalog.name, catalog.ra, catalog.dec, errors, mag=catalog.mag)
+    if catalog.published is None:
+        return made
+    still = ~(np.isfinite(catalog.pmra) & np.isfinite(catalog.pmdec))
+    years = np.abs(catalog.epoch - catalog.published.epoch)
+    return replace(made, shared_error=np.where(still, MEAN_MOTION * years, 0.0))

@@ -40,6 +40,27 @@ def shared_sources(places: list[Floats], outlines: list[Floats]) -> NDArray[np.i
     return np.minimum(inside, inside.T)
 
 
+def overlap_areas(outlines: list[Floats]) -> Floats:
+    """Give the areas that the convex hulls of some points have in common.
+
+    Parameters
+    ----------
+    outlines : list of ndarray of float64, shape (n, 2), arcsec
+
+    Returns
+    -------
+    ndarray of float64, shape (outlines, outlines), arcsec^2
+        0 on the diagonal.
+    """
+    count = len(outlines)
+    sides = [_sides(outline) for outline in outlines]
+    areas = np.zeros((count, count))
+    for a in range(count):
+        for b in range(a):
+            areas[a, b] = areas[b, a] = _common_area(np.concatenate([sides[a], sides[b]]))
+    return areas
+
+
 def alignment_groups(shared: NDArray[np.int64], least: int) -> list[list[int]]:
     """Order exposures: each group begins with its reference, then grows by the best tied.
 
@@ -87,3 +108,27 @@ def _sides(outline: Floats) -> Floats:
 
 def _within(xy: Floats, sides: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.all(xy @ sides[:, :2].T + sides[:, 2] <= _SLACK, axis=1))
+
+
+def _common_area(sides: Floats) -> float:
+    """Area inside all of some half planes; 0 where they leave none, or it has no end."""
+    from scipy.optimize import linprog
+    from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
+
+    if not np.isfinite(sides).all():  # nothing was outlined
+        return 0.0
+    # the middle of the largest circle inside: (a, b) . xy + radius <= -c
+    normal = np.hypot(*sides[:, :2].T)
+    inner = linprog(
+        [0.0, 0.0, -1.0],
+        A_ub=np.column_stack([sides[:, :2], normal]),
+        b_ub=-sides[:, 2],
+        bounds=[(None, None)] * 2 + [(0.0, None)],
+    )
+    if inner.status != 0 or not inner.x[2] > 0:
+        return 0.0
+    try:
+        corners = HalfspaceIntersection(sides, inner.x[:2]).intersections
+        return float(ConvexHull(corners).volume)
+    except QhullError:
+        return 0.0

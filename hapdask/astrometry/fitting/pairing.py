@@ -14,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
-from hapdask.astrometry.fitting.acceptance import Judgement, gather, judge
+from hapdask.astrometry.fitting.acceptance import Judgement, weigh
 from hapdask.astrometry.fitting.clipping import Clipped, fit_robust, fit_tweakwcs
-from hapdask.astrometry.fitting.result import PARAMETERS, Fit, as_correction, plane_variance
+from hapdask.astrometry.fitting.result import (
+    PARAMETERS,
+    Fit,
+    as_correction,
+    plane_variance,
+    shared_covariance,
+)
 from hapdask.astrometry.fitting.starting import Start, find_start, match_upstream
-from hapdask.astrometry.fitting.verification import hold_out
 from hapdask.astrometry.matching.chance import SEEDS, false_alarms
 from hapdask.astrometry.matching.nearest import Pairs, match_nearest
 from hapdask.astrometry.matching.places import Places, Plane
@@ -254,6 +259,7 @@ class _Ladder:
             weight=1.0 / self.variance(pairs, own=False).sum(axis=1),
             sigma=self.rules.sigma,
             nclip=nclip,
+            stated=float(self.variance(pairs).mean()),
         )
         return None if clipped is None else (pairs, clipped)
 
@@ -276,6 +282,8 @@ class _Ladder:
             covariance = covariance * max(1.0, chi2)
         if geometry == "shift":
             covariance = covariance + self._untouched_roll(used)
+        shared = self.task.references.shared[self.near[used.references]]
+        covariance = covariance + shared_covariance(shared, self.variance(used))
         rms = 1000.0 * np.sqrt((residuals**2).mean(axis=0))
         return Fit(
             correction=as_correction(self.task.center, clipped.solved.matrix, clipped.solved.shift),
@@ -297,20 +305,17 @@ class _Ladder:
     def _judged(self, fit: Fit, clipped: Clipped) -> Outcome:
         """Verify and judge one fit, and write down the attempt."""
         used = fit.pairs
-        held_out = hold_out(
-            fit.geometry,
-            self.sources.xy[used.sources],
-            self.references.xy[used.references],
-            self.variance(used),
-            sigma=self.rules.sigma,
-            growth=max(clipped.growth, math.sqrt(fit.chi2)),
-        )
-        there = self.near[used.references]
-        fit = fit.with_pairs(Pairs(used.sources, there))
-        magnitudes = (self.task.sources.mag[used.sources], self.task.references.mag[there])
         chance = self._chance(fit, clipped)
-        evidence = gather(fit, chance, held_out, self.outline, magnitudes)
-        verdict = judge(fit, evidence, self.rules)
+        evidence, verdict = weigh(
+            fit,
+            (self.sources.xy, self.references.xy, self.variance(used)),
+            growth=max(clipped.growth, math.sqrt(fit.chi2)),
+            chance=chance,
+            outline=self.outline,
+            magnitudes=(self.task.sources.mag, self.task.references.mag[self.near]),
+            parameters=self.rules,
+        )
+        fit = fit.with_pairs(Pairs(used.sources, self.near[used.references]))
         self.attempts.append(
             Attempt(
                 self.task.references.name,

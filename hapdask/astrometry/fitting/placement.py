@@ -22,8 +22,8 @@ class Placement:
     ----------
     exposure : str
     status : {"aligned", "confirmed", "relative", "unaligned"}
-        Tied to a catalog and moved; tied and shown to be right as it is; moved onto the visit's
-        reference exposure alone; left as it is.
+        Tied to a catalog and moved; tied and shown to be right as it is; tied to the exposures of
+        its group alone, and moved where that is shown to be better; left as it is.
     reason : str
     correction : Correction or None
         For `ExposureRecord.corrected`; None leaves the header.
@@ -34,6 +34,8 @@ class Placement:
     error_mas : float
         Stated error of positions, statistical; NaN unknown.  Of a confirmed header: the fit's, and
         how far the fit would move it.
+    relative_mas : float
+        Stated error relative to the others of its group, statistical; NaN outside of any.
     header_mas : float
         How far the exposure moves.
     grade : int
@@ -56,6 +58,7 @@ class Placement:
     matches: int = 0
     rms_mas: float = math.nan
     error_mas: float = math.nan
+    relative_mas: float = math.nan
     header_mas: float = math.nan
     grade: int = 5
     reference: str = ""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
-from hapdask.astrometry.fitting.clipping import fit_robust
+from hapdask.astrometry.fitting.clipping import Clipped, fit_robust
 from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
-from hapdask.astrometry.fitting.result import apply_correction, as_correction
+from hapdask.astrometry.fitting.result import apply_correction, as_correction, plane_variance
 from hapdask.astrometry.fitting.stars import StarTable
 from hapdask.astrometry.matching.nearest import Pairs
 from hapdask.astrometry.matching.places import Places, Plane
@@ -41,9 +41,9 @@ class RelativeAlignment:
     members : tuple of int
         Exposures that are tied; the reference first.
     corrections : dict of int to Correction
-        Onto the reference's header; identity for it, and where the header is as good.
+        Onto the reference's header; identity for it.
     errors : dict of int to float, mas
-        Stated, relative to the others.
+        Stated, of each relative to the others.
     stars : StarTable
     attempts : tuple of Attempt
     """
@@ -88,7 +88,7 @@ def align_group(
     allowed = parameters.geometries
     if parameters.relative_geometry in allowed:
         allowed = allowed[: allowed.index(parameters.relative_geometry) + 1]
-    rules = replace(parameters, geometries=allowed)
+    rules = replace(parameters, geometries=allowed, header_rotation=parameters.relative_rotation)
     stars = StarTable(center, rules.floor)
     group = RelativeAlignment(
         center, (first,), {first: Correction(center)}, {first: 0.0}, stars, ()
@@ -116,18 +116,25 @@ def align_group(
                 failed.append(k)
         waiting = failed if len(failed) < len(waiting) else []
     members = tuple(k for k in order if k in group.corrections)
-    if not rules.upstream:
-        _refine(exposures, members, group.corrections, stars, rules)
+    if len(members) > 1 and not rules.upstream:
+        _refine(exposures, members, group, rules)
+        points = outlines or {k: exposures[k].in_plane(center).xy for k in members}
+        for k in members:
+            group.errors[k] = _error(k, exposures[k], group, rules, points[k])
     return replace(group, members=members, attempts=tuple(attempts))
 
 
 def _join(group: RelativeAlignment, k: int, exposure: Places, outcome: Outcome) -> bool:
-    """Add an exposure to its group, if its fit is sound."""
+    """Add an exposure to its group, if its fit is sound.
+
+    The fit counts also where the header is as good: what one header is wrong by must not pass to
+    the stars, and so to the others.
+    """
     if not outcome.sound or outcome.fit is None:
         return False
-    same = Correction(group.center)
-    group.corrections[k] = outcome.fit.correction if outcome.accepted else same
+    group.corrections[k] = outcome.fit.correction
     group.errors[k] = outcome.error
+    group.errors[group.members[0]] = max(group.errors.values())
     moved = _moved(exposure.in_plane(group.center), group.corrections[k])
     group.stars.join(k, moved, exposure.mag, _distinct(outcome.fit.pairs))
     return True
@@ -136,36 +143,63 @@ def _join(group: RelativeAlignment, k: int, exposure: Places, outcome: Outcome) 
 def _refine(
     exposures: Sequence[Places],
     members: tuple[int, ...],
-    corrections: dict[int, Correction],
-    stars: StarTable,
+    group: RelativeAlignment,
     rules: AlignmentParameters,
 ) -> None:
-    """Fit each exposure to the means of all others, in turn, until nothing moves."""
-    free = [k for k in members[1:] if corrections[k] != Correction(stars.center)]
+    """Fit each exposure but the first to the means of all others, in turn, until nothing moves."""
     if len(members) < 3:
         return
-    geometry = rules.geometries[-1]
     for _ in range(_PASSES):
         largest = 0.0
-        for k in free:
-            plane = exposures[k].in_plane(stars.center)
-            means, seen = stars.means(without=k)
-            mine = np.flatnonzero(seen[stars.stars[k]] > 0)
-            theirs = means.take(stars.stars[k][mine])
-            if len(mine) < rules.least(geometry):
+        for k in members[1:]:
+            found = _to_others(k, exposures[k], group, rules)
+            if found is None:
                 continue
-            variance = plane.variance[mine] + theirs.variance + (rules.floor / 1000.0) ** 2
-            clipped = fit_robust(geometry, plane.xy[mine], theirs.xy, variance, sigma=rules.sigma)
-            if clipped is None:
-                continue
-            now = as_correction(stars.center, clipped.solved.matrix, clipped.solved.shift)
+            plane = exposures[k].in_plane(group.center)
+            now = as_correction(group.center, found.solved.matrix, found.solved.shift)
             moved = _moved(plane, now)
-            before = apply_correction(corrections[k], plane.xy)
+            before = apply_correction(group.corrections[k], plane.xy)
             largest = max(largest, float(np.abs(moved.xy - before).max()))
-            corrections[k] = now
-            stars.move(k, moved)
+            group.corrections[k] = now
+            group.stars.move(k, moved)
         if largest < _STILL:
             break
+
+
+def _to_others(
+    k: int, exposure: Places, group: RelativeAlignment, rules: AlignmentParameters
+) -> Clipped | None:
+    """Fit an exposure to the means of the stars that others see."""
+    plane, stars = exposure.in_plane(group.center), group.stars
+    means, seen = stars.means(without=k)
+    mine = np.flatnonzero(seen[stars.stars[k]] > 0)
+    geometry = _richest(rules, len(mine))
+    if geometry is None:
+        return None
+    theirs = means.take(stars.stars[k][mine])
+    variance = plane.variance[mine] + theirs.variance + (rules.floor / 1000.0) ** 2
+    return fit_robust(geometry, plane.xy[mine], theirs.xy, variance, sigma=rules.sigma)
+
+
+def _richest(rules: AlignmentParameters, matches: int) -> str | None:
+    """The richest geometry allowed for so many matches."""
+    enough = [g for g in rules.geometries if matches >= rules.least(g)]
+    return enough[-1] if enough else None
+
+
+def _error(
+    k: int,
+    exposure: Places,
+    group: RelativeAlignment,
+    rules: AlignmentParameters,
+    points: Floats,
+) -> float:
+    """Stated error of an exposure relative to the others, rms over it, mas."""
+    found = _to_others(k, exposure, group, rules)
+    if found is None:
+        return group.errors[k]
+    covariance = found.solved.covariance * found.growth**2
+    return 1000.0 * float(np.sqrt(np.mean(plane_variance(covariance, points))))
 
 
 def _moved(plane: Plane, correction: Correction) -> Plane:

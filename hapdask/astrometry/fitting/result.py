@@ -132,6 +132,23 @@ def as_correction(center: tuple[float, float], matrix: Floats, shift: Floats) ->
     return Correction((float(center[0]), float(center[1])), (a, b, c, d), tuple(map(float, shift)))  # type: ignore[arg-type]
 
 
+def shared_covariance(shared: Floats, variance: Floats) -> Floats:
+    """Covariance that an error common to all references adds to a fit, shape (6, 6), arcsec^2.
+
+    Parameters
+    ----------
+    shared : ndarray of float64, shape (n,), mas
+        Of each reference used (`Places.shared`).
+    variance : ndarray of float64, shape (n, 2), arcsec^2
+        By which they were weighted.
+    """
+    added = np.zeros((6, 6))
+    if len(shared) and shared.any():
+        common = np.average(np.stack([shared, shared], axis=1), axis=0, weights=1.0 / variance)
+        added[4, 4], added[5, 5] = (common / 1000.0) ** 2
+    return added
+
+
 def plane_variance(covariance: Floats, xy: Floats) -> Floats:
     """Variance of a corrected position, both axes together, arcsec^2, shape (n,)."""
     one, none = np.ones(len(xy)), np.zeros(len(xy))

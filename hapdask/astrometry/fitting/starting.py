@@ -144,14 +144,30 @@ def match_upstream(
         return "sources and references cannot be told apart within the tolerance"
     if not len(pairs):
         return "no match"
+    return start_of_matches(pairs, sources, references, xyxy, pixel_scale)
+
+
+def start_of_matches(
+    pairs: Pairs, sources: Plane, references: Plane, rules: XYXYRules, pixel_scale: float
+) -> Start:
+    """Tell what chance would give of matches that XYXYMatch made.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        At least one.
+    sources, references : Plane
+    rules : XYXYRules
+    pixel_scale : float, arcsec
+    """
     difference = references.xy[pairs.references] - sources.xy[pairs.sources]
     shift = np.median(difference, axis=0)
-    width = xyxy.tolerance * pixel_scale
+    width = rules.tolerance * pixel_scale
     expected = expected_pairs(sources.xy + shift, references.xy, width)
     trials = 1.0
-    if xyxy.use2dhist:
+    if rules.use2dhist:
         density = expected / width**2
-        trials = max(1.0, density * (xyxy.searchrad * pixel_scale) ** 2)
+        trials = max(1.0, density * (rules.searchrad * pixel_scale) ** 2)
     return Start(
         shift=(float(shift[0]), float(shift[1])),
         rotation=0.0,

@@ -67,9 +67,8 @@ def align_visit(
         raise ParameterError(f"{len(outlines)} outlines for {len(exposures)} exposures")
     visit = _Visit(exposures, parameters, outlines, pixel_scale)
     visit.tie_exposures()
-    for catalog in catalogs:
-        if not visit.open:
-            break
+    drawn = iter(catalogs)
+    while visit.open and (catalog := next(drawn, None)) is not None:
         visit.try_catalog(catalog)
     visit.follow_neighbours()
     return visit.finished()
@@ -207,6 +206,7 @@ class _Visit:
             matches=outcome.fit.matches,
             rms_mas=outcome.fit.total_rms_mas,
             error_mas=error if better else math.hypot(error, header),
+            relative_mas=group.errors[k] if better else math.hypot(group.errors[k], header),
             header_mas=header,
             grade=outcome.judgement.grade,
             reference=self.exposures[group.members[0]].name,
@@ -284,28 +284,34 @@ class _Visit:
             correction=total if better else None,
             method="relative",
             error_mas=error if better else math.hypot(error, header),
+            relative_mas=group.errors[k] if better else math.hypot(group.errors[k], header),
             header_mas=header,
             reference=led.exposure,
         )
 
     def _settle(self, group: RelativeAlignment) -> None:
-        """Bring a group that no catalog ties onto the mean of its headers."""
+        """Bring a group that no catalog ties onto the middle of its headers."""
         moves = [
             (apply_correction(group.corrections[k], points) - points).mean(axis=0)
             for k in group.members
             for points in (self.outline(k, group.center),)
         ]
-        east, north = (float(v) for v in -np.mean(moves, axis=0))
+        # the median: one header that is far off must not draw the others away
+        east, north = (float(v) for v in -np.median(moves, axis=0))
         onto = Correction(group.center, shift=(east, north))
+        totals = {k: compose(onto, group.corrections[k]) for k in group.members}
+        moved = {k: self._header_mas(k, total) for k, total in totals.items()}
+        better = any(moved[k] >= self.rules.better * group.errors[k] for k in group.members)
+        told = "tied to the visit alone" + ("" if better else ", where its header has it")
         for k in group.members:
-            total = compose(onto, group.corrections[k])
             self.placements[k] = replace(
                 self.placements[k],
                 status="relative",
-                reason=f"tied to the visit alone; {self.placements[k].reason}",
-                correction=total,
+                reason=f"{told}; {self.placements[k].reason}",
+                correction=totals[k] if better else None,
                 method="relative",
-                header_mas=self._header_mas(k, total),
+                header_mas=moved[k],
+                relative_mas=group.errors[k] if better else math.hypot(group.errors[k], moved[k]),
                 reference=self.exposures[group.members[0]].name,
             )
 

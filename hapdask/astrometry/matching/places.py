@@ -6,6 +6,7 @@ Here: the noun, and its tangent plane.  Not here: finding sources, reading catal
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +37,9 @@ class Places:
         Any magnitudes; NaN unknown.
     detector : ndarray of float64, shape (n, 3), or None
         Chip and 0-based x, y of each, pixels: needed only to see what is fixed to the detector.
+    shared_error : ndarray of float64, shape (n,), mas, or None
+        Part per axis of an error that all have in common, beside the others, so that no number of
+        stars averages it away: the mean motion of a field whose stars' motions are unknown.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Places:
     dec_error: Floats
     mag: Floats
     detector: Floats | None = None
+    shared_error: Floats | None = None
 
     @classmethod
     def make(
@@ -99,14 +104,28 @@ class Places:
             place,
         )
 
+    @classmethod
+    def joined(cls, name: str, lists: Sequence[Places]) -> Places:
+        """Put lists one after the other, at least one; detector positions are left out."""
+        names = ("ra", "dec", "ra_error", "dec_error", "mag")
+        columns = {n: np.concatenate([getattr(each, n) for each in lists]) for n in names}
+        shared = np.concatenate([each.shared for each in lists])
+        return cls(name, **columns, shared_error=shared if shared.any() else None)
+
     def __len__(self) -> int:
         return len(self.ra)
 
+    @property
+    def shared(self) -> Floats:
+        """The shared error of each, 0 where there is none, mas, shape (n,)."""
+        return np.zeros(len(self)) if self.shared_error is None else self.shared_error
+
     def take(self, index: Index) -> Places:
         """Give some of the positions."""
-        place = None if self.detector is None else self.detector[index]
-        names = ("ra", "dec", "ra_error", "dec_error", "mag")
-        return replace(self, detector=place, **{n: getattr(self, n)[index] for n in names})
+        optional = {n: getattr(self, n) for n in ("detector", "shared_error")}
+        columns = {n: getattr(self, n) for n in ("ra", "dec", "ra_error", "dec_error", "mag")}
+        columns |= {n: v for n, v in optional.items() if v is not None}
+        return replace(self, **{n: v[index] for n, v in columns.items()})
 
     def in_plane(self, center: tuple[float, float]) -> Plane:
         """Project on a tangent plane; what lies 90 degrees away or more is left out of sight.

@@ -7,6 +7,7 @@ sources that several references may share.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,3 +64,29 @@ def match_xyxy(
     except MatchSourceConfusionError:
         return None
     return Pairs(np.asarray(here, np.int64), np.asarray(there, np.int64))
+
+
+def offset_votes(sources: Floats, references: Floats, radius: float) -> NDArray[np.int64]:
+    """Count pairs by their difference, source less reference, in XYXYMatch's bins.
+
+    Parameters
+    ----------
+    sources, references : ndarray of float64, shape (n, 2), pixels
+    radius : float, pixels
+
+    Returns
+    -------
+    ndarray of int64, shape (2 r + 1, 2 r + 1)
+        Rows by y; r is the radius rounded up.
+    """
+    from scipy.spatial import KDTree
+
+    r = math.ceil(radius)
+    votes = np.zeros((2 * r + 1) ** 2, np.int64)
+    near = KDTree(references).query_ball_point(sources, (r + 0.5) * math.sqrt(2.0))
+    for source, found in zip(sources, near, strict=True):
+        x, y = np.floor(source - references[np.asarray(found, np.int64)] + r + 0.5).T
+        inside = (x >= 0) & (x <= 2 * r) & (y >= 0) & (y <= 2 * r)
+        cells = (y[inside] * (2 * r + 1) + x[inside]).astype(np.int64)
+        votes += np.bincount(cells, minlength=len(votes))
+    return votes.reshape(2 * r + 1, 2 * r + 1)

@@ -101,9 +101,18 @@ class Eliminated:
 
     def sources(self, step: Floats) -> Floats:
         """Give the sources' step, shape (sources, 4), that goes with the blocks' (blocks, 6)."""
+        return _by_transpose(self.root, self.source_right - self._pulled(step))
+
+    def product(self, step: Floats) -> Floats:
+        """Multiply a step of the blocks, shape (blocks, 6), by the system's matrix."""
+        back = (self.coupling @ self._pulled(step)[self.source][:, :, np.newaxis])[:, :, 0]
+        own = (self.normal @ step.ravel()).reshape(step.shape)
+        return np.asarray(own - _scattered(back, self.block, len(step)))
+
+    def _pulled(self, step: Floats) -> Floats:
+        """Sum what a step of the blocks does to each source, shape (sources, 4)."""
         pulled = np.einsum("qpc,qp->qc", self.coupling, step[self.block], optimize=False)
-        total = _summed(pulled, self.source, len(self.root))
-        return _by_transpose(self.root, self.source_right - total)
+        return _summed(pulled, self.source, len(self.root))
 
 
 def eliminate(

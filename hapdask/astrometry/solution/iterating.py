@@ -14,6 +14,7 @@ from hapdask.astrometry.solution.factors import Factor, factorise
 from hapdask.astrometry.solution.header_priors import header_information
 from hapdask.astrometry.solution.problem import Problem
 from hapdask.astrometry.solution.robust import Weights, first_clip, next_clip, softened
+from hapdask.astrometry.solution.stepping import exact_step, refined_step
 
 log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
@@ -24,8 +25,6 @@ _SOFT = 3
 _RENEWED = 4
 #: A step below this ends it, mas.
 _SMALL = 1e-4
-#: A step longer than this share of the last one asks for a new factor.
-_SLOW = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +72,18 @@ def iterate(problem: Problem, held: Floats) -> Solved:
     weights = of_factor = Weights.full(problem)
     system: Eliminated | None = None
     factor: Factor | None = None
-    converged, largest, last = False, np.inf, np.inf
+    converged = False
     for k in range(_SOFT + problem.parameters.iterations):
         before = weights
         weights = _weigh(problem, theta, state, weights, system, k)
         system = eliminate(problem, information, theta, state, weights)
-        # The gradient is exact: a factor of weights nearly the same leads to the same place.
-        if factor is None or k == _SOFT or (k > _SOFT + 1 and largest > _SLOW * last):
+        # Weights change from solution to solution: the old factor begins, and products finish.
+        step = None if factor is None else refined_step(system, factor)
+        if step is None:
             factor = None  # gives its memory back before the next one is made
             factor, of_factor = factorise(system, problem.parameters.dense_columns), weights
-        step = _step(system, factor)
+            step = exact_step(system, factor)
         theta, state = theta + step, state + system.sources(step)
-        last = largest
         largest = float(np.max(np.abs(step[: len(problem.names)]), initial=0.0))
         log.debug("solution %d: %d detections in, step %.3g mas", k, weights.used.sum(), largest)
         if k > _SOFT and weights.same(before) and largest < _SMALL:
@@ -101,14 +100,6 @@ def iterate(problem: Problem, held: Floats) -> Solved:
     return Solved(
         theta, state, residual, weights, errors, system.conditional, square, freedom, converged
     )
-
-
-def _step(system: Eliminated, factor: Factor) -> Floats:
-    """Give the step of the blocks, shape (blocks, 6)."""
-    chosen = system.column >= 0
-    step = np.zeros(chosen.shape)
-    step[chosen] = factor.solve(system.right[chosen.ravel()])
-    return step
 
 
 def _weigh(

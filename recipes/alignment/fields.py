@@ -1,0 +1,96 @@
+"""Fields: the exposures of one visit and detector that lie together on the sky.
+
+What is aligned as one.  Two targets of a visit are two fields, and so is an exposure whose header
+is wrong by a degree.  Not here: which exposures see the same stars (`astrometry.fitting`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.references.region import Cone, bounding_cone
+from hapdask.observe.record import ExposureRecord
+from hapdask.sky.footprint import Cap
+
+Floats = NDArray[np.float64]
+
+#: Exposures so far apart, degrees, are no neighbours whatever their headers' errors.
+_APART = 60.0 / 3600.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """Exposures that are aligned as one.
+
+    Attributes
+    ----------
+    exposures : tuple of ExposureRecord
+        As opened, in the order given.
+    """
+
+    exposures: tuple[ExposureRecord, ...]
+
+    @property
+    def name(self) -> str:
+        """Visit and detector, for people."""
+        first = self.exposures[0]
+        return f"{first.visit} {first.instrument}/{first.detector}"
+
+    @property
+    def mjd(self) -> float:
+        """Mean of the middles of the exposures."""
+        return float(np.mean([e.mid_mjd for e in self.exposures]))
+
+    @property
+    def pixel_scale(self) -> float:
+        """Of the detector, arcsec."""
+        return self.exposures[0].chips[0].distortion.pixel_scale
+
+    def cone(self, margin: float) -> Cone:
+        """Circle around it.
+
+        Parameters
+        ----------
+        margin : float, arcsec
+        """
+        footprint = reduce(or_, (e.footprint for e in self.exposures))
+        return bounding_cone(footprint, margin / 3600.0)
+
+
+def fields_of(records: Sequence[ExposureRecord]) -> list[Field]:
+    """Group exposures into fields, in the order of their first ones."""
+    caps = [record.footprint.bounding_cap for record in records]
+    by_visit: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for k, record in enumerate(records):
+        by_visit[record.visit, record.instrument, record.detector].append(k)
+    groups = [group for members in by_visit.values() for group in _connected(members, caps)]
+    return [Field(tuple(records[k] for k in group)) for group in sorted(groups)]
+
+
+def outline_of(record: ExposureRecord) -> tuple[Floats, Floats]:
+    """Points around an exposure: RA and Dec of its chips' borders, degrees."""
+    borders = [chip.border() for chip in record.chips]
+    return np.concatenate([b[0] for b in borders]), np.concatenate([b[1] for b in borders])
+
+
+def _connected(members: list[int], caps: Sequence[Cap]) -> list[list[int]]:
+    """Put together those whose circles nearly touch."""
+    groups: list[list[int]] = []
+    for k in members:
+        near = [group for group in groups if any(_touch(caps[k], caps[m]) for m in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append(sorted([k, *(m for group in near for m in group)]))
+    return groups
+
+
+def _touch(one: Cap, other: Cap) -> bool:
+    chord = float(np.linalg.norm(one.vector - other.vector))
+    away = np.degrees(2.0 * np.arcsin(min(0.5 * chord, 1.0)))
+    return bool(away < one.radius + other.radius + _APART)

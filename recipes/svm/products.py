@@ -1,0 +1,207 @@
+"""All drizzled products of one detector of a visit: of filters, of exposures, of all together.
+
+Each is made of the records that `steps` found; one that cannot be made is told, and the others go
+on.  Not here: how one is written (`mosaics`), what exposures get back (`returned`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from hapdask.errors import InputError, PlanError
+from hapdask.observe.record import ExposureRecord
+from hapdask.observe.visits.tree import DetectorProduct, FilterProduct, VisitTree
+from hapdask.products.names import ProductName
+from hapdask.products.svm.names import exposure_names, filter_names, total_names
+from hapdask.recipes.reporting import LeftOut, Step, timed
+from hapdask.recipes.svm.frames import visit_frame
+from hapdask.recipes.svm.mosaics import OF_EXPOSURE, OF_VISIT, Made, Mosaic, Studio, make_mosaic
+from hapdask.recipes.svm.parameters import Settings
+from hapdask.recipes.svm.steps import FilterSteps, Workshop, total_sky
+from hapdask.sky.frame import Frame
+
+log = logging.getLogger(__name__)
+
+_CLEANED = "cosmic rays found with the exposures of the filter are left out"
+_PLAIN = "as the archive's: the sky is in it, and cosmic rays"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A drizzled product that is there.
+
+    Attributes
+    ----------
+    kind : {"filter", "exposure", "total"}
+    mosaic : Mosaic
+    made : Made
+    """
+
+    kind: str
+    mosaic: Mosaic
+    made: Made
+
+
+@dataclass
+class DetectorRun:
+    """The products of one detector on one frame.
+
+    Attributes
+    ----------
+    tree : VisitTree
+    product : DetectorProduct
+    records : mapping of str to ExposureRecord
+        Aligned, by name.
+    settings : Settings
+    studio : Studio
+    shop : Workshop
+    seconds : dict of str to float
+        Wall time by step.
+    left_out : list of LeftOut
+    products : list of Product
+        Made so far.
+    """
+
+    tree: VisitTree
+    product: DetectorProduct
+    records: Mapping[str, ExposureRecord]
+    settings: Settings
+    studio: Studio
+    shop: Workshop
+    seconds: dict[str, float] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    steps: list[FilterSteps] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Instrument and detector."""
+        return f"{self.product.instrument}_{self.product.detector}"
+
+    @property
+    def frame(self) -> Frame:
+        """The grid that all products share."""
+        members = [self.records[name] for name in self.product.framed]
+        return visit_frame(members, self.settings.scale(members))
+
+    def make(self) -> None:
+        """Make the products; `products`, `steps` and `left_out` tell of them.
+
+        Raises
+        ------
+        StoreError
+            If something cannot be written.
+        """
+        if not self.product.framed:
+            return
+        frame, done = self.frame, 0
+        total = 1 + sum(1 + len(f.exposures) + len(f.apart) for f in self.product.drizzled)
+        for each in self.product.drizzled:
+            for group, is_filter in ((each.exposures, True), *(((n,), False) for n in each.apart)):
+                steps = self._found(each, group, frame)
+                if steps is None:
+                    continue
+                for kind, compose in self._of(steps, each, is_filter):
+                    self.shop.progress(Step(self.name, done, total, "products"))
+                    self._keep(kind, [steps], compose)
+                    done += 1
+        self._keep("total", self.steps, self._total)
+        self.shop.progress(Step(self.name, total, total, "products"))
+        self.left_out += [item for steps in self.steps for item in steps.left_out]
+
+    def _found(
+        self, member: FilterProduct, names: Sequence[str], frame: Frame
+    ) -> FilterSteps | None:
+        """Find what is needed of some exposures of a filter; None where none of them is left."""
+        try:
+            members = [self.records[name] for name in names]
+            steps = FilterSteps(members, frame, self.settings, self.shop)
+            steps.find((*self.studio.planes, "ctx"))
+        except (InputError, PlanError) as error:
+            self._lost(member.filter, error)
+            return None
+        self.steps.append(steps)
+        return steps
+
+    def _of(
+        self, steps: FilterSteps, member: FilterProduct, is_filter: bool
+    ) -> Iterator[tuple[str, Callable[[], Mosaic | None]]]:
+        """List the products of some exposures of a filter."""
+        if is_filter:
+            name = filter_names(self.tree, self.product, member).product
+            yield "filter", partial(self._filter, name, steps)
+        for exposure in steps.names:
+            yield "exposure", partial(self._exposure, exposure, steps)
+
+    def _filter(self, name: ProductName, steps: FilterSteps) -> Mosaic:
+        return Mosaic(
+            name=name,
+            level=OF_VISIT,
+            records=steps.of_filter(),
+            frame=steps.frame,
+            resolved=steps.run.resolved,
+            notes=steps.run.planned.notes,
+        )
+
+    def _exposure(self, exposure: str, steps: FilterSteps) -> Mosaic | None:
+        found = steps.of_exposure(exposure)
+        if not found:
+            return None
+        return Mosaic(
+            name=exposure_names(self.tree, found[0]).product,
+            level=OF_EXPOSURE,
+            records=found,
+            frame=steps.frame,
+            resolved=steps.resolved_for(found[0]),
+            notes=(_PLAIN if self.settings.is_archive else _CLEANED,),
+        )
+
+    def _total(self) -> Mosaic | None:
+        members = set(self.product.total_members)
+        records = tuple(r for s in self.steps for r in s.of_filter() if r.name in members)
+        if not records:
+            return None
+        resolved = self.settings.of_level("total", self.steps[0].run.resolved, records)
+        return Mosaic(
+            name=total_names(self.tree, self.product).product,
+            level=OF_VISIT,
+            records=total_sky(records, resolved.parameters, self.settings, self.shop.threads),
+            frame=self.steps[0].frame,
+            resolved=resolved,
+        )
+
+    def _keep(
+        self, kind: str, steps: Sequence[FilterSteps], compose: Callable[[], Mosaic | None]
+    ) -> None:
+        """Make a product, again without the exposures that cannot be read any more."""
+        while True:
+            try:
+                mosaic = compose()
+                if mosaic is not None:
+                    with timed(self.seconds, f"{kind} products"):
+                        made = make_mosaic(mosaic, self.studio)
+                    self.products.append(Product(kind, mosaic, made))
+                return
+            except InputError as error:
+                try:
+                    if not any(each.lose(error) for each in steps):
+                        raise
+                except PlanError as none_left:
+                    self._lost(kind, none_left)
+                    return
+            except PlanError as error:
+                self._lost(kind, error)
+                return
+
+    def _lost(self, what: str, error: InputError | PlanError) -> None:
+        log.warning("%s %s: no product: %s", self.name, what, error)
+        item = LeftOut.of(error)
+        self.left_out.append(item if item.file else LeftOut(f"{self.name} {what}", item.reason))
+
+
+def finished(runs: Sequence[DetectorRun]) -> dict[str, ExposureRecord]:
+    """Give the records of exposures as they are in the products of their filters."""
+    return {r.name: r for run in runs for steps in run.steps for r in steps.of_filter()}
