@@ -47,6 +47,7 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.fields import fields_of
 from hapdask.recipes.alignment.run import Alignment, align
 from hapdask.simulate import Mode, Scene, Subarray
+from hapdask.simulate.modes import WHOLE
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -92,7 +93,7 @@ class Look:
     galaxies: int
     radius: float = RADIUS
     middle: tuple[float, float] = (0.0, 0.0)
-    mode: Mode = Mode()
+    mode: Mode = WHOLE
 
     def observations(self, count: int, *, along: float = 0.0) -> list[Observation]:
         """Dithered exposures, all moved by ``along`` arcsec."""
@@ -110,7 +111,7 @@ _HERE = (0.0, 10.4)
 CROP = Look("UVIS", "F606W", 600, 800, 60, 0.0095, _HERE, _QUARTER)
 #: Room for a neighbour.
 WIDE = Look("UVIS", "F606W", 1600, 2200, 160, 0.0155, _HERE, _QUARTER)
-SPARSE = Look("UVIS", "F606W", 205, 0, 0, 0.0095, _HERE, _QUARTER)
+SPARSE = Look("UVIS", "F606W", 300, 0, 0, 0.0095, _HERE, _QUARTER)
 FULL = Look("UVIS", "F606W", 700, 1200, 300)
 IR = Look("IR", "F160W", 700, 1200, 300)
 

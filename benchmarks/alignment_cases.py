@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from benchmarks.report import Figure, make_parser, show
 from benchmarks.starfields import Seen, Setting, StarField
+from hapdask.astrometry.fitting.lists import places_of_catalog
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.fitting.refine import refine
 from hapdask.astrometry.fitting.visit import align_visit
 from hapdask.astrometry.matching.places import Places
+from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.config.alignment import AlignmentParameters, load_alignment
 
 _CASES = 200
@@ -38,6 +41,10 @@ class Case:
     kind : str
     seen : list of Seen
     catalogs : list of Places
+        At the date of the visit.
+    stars : ReferenceCatalog or None
+        As published, for the joint solution; None leaves that out.
+    mjd : float
     detector : tuple of str
     hopeless : frozenset of int
         Exposures that nothing can tie to these catalogs: to do so is wrong.
@@ -46,6 +53,8 @@ class Case:
     kind: str
     seen: list[Seen]
     catalogs: list[Places]
+    stars: ReferenceCatalog | None = None
+    mjd: float = 0.0
     detector: tuple[str, str] = ("wfc3", "uvis")
     hopeless: frozenset[int] = frozenset()
 
@@ -58,6 +67,7 @@ class Tally:
     status: Counter[str] = field(default_factory=Counter)
     by_kind: dict[str, Counter[str]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     worse: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
@@ -72,11 +82,17 @@ class Tally:
         rules = _rules(case, "default")
         counts = self.by_kind.setdefault(case.kind, Counter())
         for k, (seen, placed) in enumerate(zip(case.seen, placements, strict=True)):
+            how = f"{placed.status} by {placed.method}" if placed.method else placed.status
             self.status[placed.status] += 1
-            counts[placed.status] += 1
+            counts[how] += 1
             name = f"{label} {case.kind} {placed.exposure}"
             if not placed.reason:
                 self.silent.append(name)
+            self.refused.update(
+                f"joint: {_short(a.reason)}"
+                for a in placed.attempts
+                if a.method == "joint" and not a.accepted
+            )
             if placed.status in ("aligned", "confirmed"):
                 self._tied(name, k in case.hopeless, rules, seen, placed)
             else:
@@ -136,6 +152,13 @@ class Tally:
             Figure("median true residual of aligned", _at(self.after, 50), "mas"),
             Figure("true over stated error, 68 %", _at(self.pulls, 68), "", "<=", 1.15),
             Figure("true over stated error, 95 %", _at(self.pulls, 95), "", "<=", 2.2),
+            *self._kept(),
+        ]
+
+    def _kept(self) -> list[Figure]:
+        if not self.kept_pulls:
+            return []
+        return [
             Figure("of headers kept, 68 %", _at(self.kept_pulls, 68)),
             Figure("of headers kept, 95 %", _at(self.kept_pulls, 95), "", "<=", 2.2),
         ]
@@ -147,6 +170,7 @@ def run(
     *,
     preset: str = "default",
     kinds: Sequence[str] | None = None,
+    joint: bool = False,
 ) -> Tally:
     """Align so many random cases of each seed.
 
@@ -157,6 +181,8 @@ def run(
         Of each seed; the kinds take turns.
     preset : {"default", "compat"}
     kinds : sequence of str, optional
+    joint : bool
+        Whether the joint solution follows.
     """
     tally = Tally()
     names = list(kinds or KINDS)
@@ -164,14 +190,22 @@ def run(
         for number in range(cases):
             rng = np.random.default_rng([seed, number])
             case = KINDS[names[number % len(names)]](names[number % len(names)], rng)
-            placements = align_visit(
-                [s.places for s in case.seen],
-                case.catalogs,
-                _rules(case, preset),
-                outlines=[s.outline for s in case.seen],
-            )
+            placements = _aligned(case, _rules(case, preset), joint=joint)
             tally.take(f"{seed}/{number}", case, placements)
     return tally
+
+
+def _aligned(case: Case, rules: AlignmentParameters, *, joint: bool) -> Sequence[Placement]:
+    placements = align_visit(
+        [s.places for s in case.seen],
+        case.catalogs,
+        rules,
+        outlines=[s.outline for s in case.seen],
+    )
+    if not joint or case.stars is None:
+        return placements
+    members = [s.as_input(p, case.mjd) for s, p in zip(case.seen, placements, strict=True)]
+    return refine(members, case.stars, rules).placements
 
 
 def _rules(case: Case, preset: str) -> AlignmentParameters:
@@ -198,12 +232,28 @@ def _somewhere(rng: np.random.Generator, setting: Setting, **changes: object) ->
     return replace(setting, **(drawn | changes))  # type: ignore[arg-type]
 
 
+def _at_visit(sky: StarField) -> Places:
+    return places_of_catalog(sky.catalog().at(sky.mjd))
+
+
+def _case(
+    kind: str,
+    sky: StarField,
+    seen: list[Seen],
+    detector: str = "uvis",
+    hopeless: Iterable[int] = (),
+) -> Case:
+    stars = sky.catalog()
+    catalogs = [places_of_catalog(stars.at(sky.mjd))]
+    return Case(kind, seen, catalogs, stars, sky.mjd, ("wfc3", detector), frozenset(hopeless))
+
+
 def _plain(setting: Setting, detector: str = "uvis", **changes: object) -> Callable[..., Case]:
     """A visit of a star field, with its catalog."""
 
     def make(kind: str, rng: np.random.Generator) -> Case:
         sky = StarField(rng, _somewhere(rng, setting, **changes))
-        return Case(kind, sky.visit(), [sky.catalog()], ("wfc3", detector))
+        return _case(kind, sky, sky.visit(), detector)
 
     return make
 
@@ -216,7 +266,7 @@ def _few(setting: Setting, detector: str, sources: tuple[int, int]) -> Callable[
         drawn = {"sources": count, "references": int(rng.integers(2, 4 * count + 1))}
         some = _somewhere(rng, setting, fixed=int(rng.integers(0, 4)), **drawn)
         sky = StarField(rng, some)
-        return Case(kind, sky.visit(), [sky.catalog()], ("wfc3", detector))
+        return _case(kind, sky, sky.visit(), detector)
 
     return make
 
@@ -228,7 +278,7 @@ def _blank(kind: str, rng: np.random.Generator) -> Case:
     empty = range(len(seen)) if rng.uniform() < 0.3 else [int(rng.integers(len(seen)))]
     for k in empty:
         seen[k] = replace(seen[k], places=seen[k].places.take(slice(0, 0)))
-    return Case(kind, seen, [sky.catalog()], hopeless=frozenset(empty))
+    return _case(kind, sky, seen, hopeless=empty)
 
 
 def _noise(kind: str, rng: np.random.Generator) -> Case:
@@ -238,14 +288,14 @@ def _noise(kind: str, rng: np.random.Generator) -> Case:
     for k, each in enumerate(seen):
         bad = each.places.take(slice(len(each.places) - 1000, None))
         seen[k] = replace(each, places=bad)
-    return Case(kind, seen, [sky.catalog()], hopeless=frozenset(range(len(seen))))
+    return _case(kind, sky, seen, hopeless=range(len(seen)))
 
 
 def _elsewhere(kind: str, rng: np.random.Generator) -> Case:
     """A catalog of other stars, beside the exposures or all over them."""
     setting = _somewhere(rng, _UVIS)
     sky, other = StarField(rng, setting), StarField(rng, replace(setting, references=1200))
-    seen, catalog = sky.visit(), other.catalog()
+    seen, catalog = sky.visit(), _at_visit(other)
     if rng.uniform() < 0.5:
         catalog = replace(catalog, dec=np.clip(catalog.dec - 0.2, -90, 90))
     return Case(kind, seen, [catalog], hopeless=frozenset(range(len(seen))))
@@ -254,7 +304,7 @@ def _elsewhere(kind: str, rng: np.random.Generator) -> Case:
 def _units(kind: str, rng: np.random.Generator) -> Case:
     """Right ascensions in hours, or all in radians, or with NaN."""
     sky = StarField(rng, _somewhere(rng, _UVIS, center=(float(rng.uniform(20, 340)), 20.0)))
-    seen, c = sky.visit(), sky.catalog()
+    seen, c = sky.visit(), _at_visit(sky)
     way = int(rng.integers(3))
     ra, dec = [(c.ra / 15.0, c.dec), (np.radians(c.ra), np.radians(c.dec)), (c.ra, c.dec)][way]
     if way == 2:
@@ -273,7 +323,7 @@ def _degree(kind: str, rng: np.random.Generator) -> Case:
     strayed = sky.visit()
     for k in lost:
         seen[k] = strayed[k]
-    return Case(kind, seen, [sky.catalog()], hopeless=frozenset(lost))
+    return _case(kind, sky, seen, hopeless=lost)
 
 
 def _targets(kind: str, rng: np.random.Generator) -> Case:
@@ -282,7 +332,7 @@ def _targets(kind: str, rng: np.random.Generator) -> Case:
     a = StarField(rng, setting)
     b = StarField(rng, replace(setting, center=(float(rng.uniform(0, 360)), 30.0)))
     seen, both = [*a.visit("a"), *b.visit("b")], rng.uniform() < 0.5
-    one, two = a.catalog(), b.catalog()
+    one, two = _at_visit(a), _at_visit(b)
     catalog = Places.joined("catalog", [one, two] if both else [one])
     return Case(kind, seen, [catalog], hopeless=frozenset(() if both else (2, 3)))
 
@@ -294,7 +344,7 @@ def _good_header(kind: str, rng: np.random.Generator) -> Case:
     worse = replace(worse, rotation=2e-4, references=int(rng.integers(20, 300)))
     sky = StarField(rng, worse)
     detector = "uvis" if worse.side == _UVIS.side else "ir"
-    return Case(kind, sky.visit(), [sky.catalog()], ("wfc3", detector))
+    return _case(kind, sky, sky.visit(), detector)
 
 
 KINDS: dict[str, Callable[..., Case]] = {
@@ -347,13 +397,14 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     parser.add_argument("--seeds", type=int, default=3, help="times 200 cases")
     parser.add_argument("--first", type=int, default=1000, help="first seed")
     parser.add_argument("--preset", default="default", choices=("default", "compat"))
+    parser.add_argument("--joint", action="store_true", help="with the joint solution")
     parser.add_argument("--kind", nargs="*", help="of the cases; all if not given")
     options = parser.parse_args(argv)
     seeds = (
         [options.first] if options.quick else range(options.first, options.first + options.seeds)
     )
     cases = 20 if options.quick else _CASES
-    tally = run(list(seeds), cases, preset=options.preset, kinds=options.kind)
+    tally = run(list(seeds), cases, preset=options.preset, kinds=options.kind, joint=options.joint)
     figures = tally.figures()
     show("Alignment of randomised visits", figures, quick=options.quick)
     for title in ("wrong", "worse", "apart", "silent"):
@@ -361,7 +412,7 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
             print(f"{title}: {line}")
     for kind, counts in tally.by_kind.items():
         print(f"{kind:<24} {_listed(counts)}")
-    for reason, count in tally.reasons.most_common():
+    for reason, count in (tally.reasons + tally.refused).most_common():
         print(f"{count:>5} {reason}")
     return figures
 

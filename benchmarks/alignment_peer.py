@@ -40,7 +40,7 @@ def main(parameters: str, *folders: str) -> None:
                 clean=True,
                 **given["tweakreg"],
             )
-        except Exception:  # noqa: BLE001  # whatever it is, the other visits go on
+        except Exception:  # whatever it is, the other visits go on
             Path("failed.txt").write_text(traceback.format_exc())
 
 

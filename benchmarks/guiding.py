@@ -1,11 +1,11 @@
 """Exposures whose telescope moved, and such whose telescope did not: which are set aside?
 
-100 exposures move: they drift by 0.1" to 5", shake by 0.1" to 0.3" (rms on each axis), or lose their
-lock and find another 0.2" to 3" away, of all detectors, in sparse, ordinary and crowded fields.  100
-do not: crowded ones, sparse ones of eight sources, galaxies alone, saturated stars with spikes and
-bleeding columns, long exposures full of cosmic rays, ordinary ones with the focus off, and fields
-without a source.  None has its cosmic rays flagged.  Positions, brightnesses, rolls and kinds are
-drawn at random, from a seed.
+100 exposures move: they drift by 0.1" to 5", shake by 0.1" to 0.3" (rms on each axis), or lose
+their lock and find another 0.2" to 3" away, of all detectors, in sparse, ordinary and crowded
+fields.  100 do not: crowded ones, sparse ones of eight sources, galaxies alone, saturated stars
+with spikes and bleeding columns, long exposures full of cosmic rays, ordinary ones with the focus
+off, and fields without a source.  None has its cosmic rays flagged.  Positions, brightnesses, rolls
+and kinds are drawn at random, from a seed.
 
 Asked: 95 of the first set aside, at most 1 of the second.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Figure, make_parser, show
-from hapdask.astrometry.detection import Guiding, check_guiding, detect_sources
+from hapdask.astrometry.detection import Guiding, check_guiding
 from hapdask.observe.exposure import open_exposures
 from hapdask.simulate import (
     Mode,

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.astrometry.fitting.lists import places_of_catalog
+from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.fitting.refine import Member
 from hapdask.astrometry.fitting.result import apply_correction
 from hapdask.astrometry.matching.places import Places
 from hapdask.astrometry.references.catalog import ReferenceCatalog
+from hapdask.astrometry.solution.inputs import ExposureSources
 from hapdask.observe.distortion import Correction
 from hapdask.sky.tangent import deproject, project
 
@@ -66,6 +68,23 @@ class Seen:
         """Its border by the header: the corners and points between."""
         edge = np.abs(_GRID).max(axis=1) == 0.5
         return self.header[0][edge], self.header[1][edge]
+
+    def as_input(self, placed: Placement, mjd: float) -> Member:
+        """The same for the joint solution, with where it was placed."""
+        center = float(self.header[0][12]), float(self.header[1][12])
+        xi, eta = self.places.in_plane(center).xy.T
+        sources = ExposureSources(
+            name=self.places.name,
+            visit="visit" + self.places.name[0],
+            detector="wfc3.uvis",
+            mjd=mjd,
+            center=center,
+            xi=xi,
+            eta=eta,
+            error=self.places.ra_error,
+            start=placed.correction,
+        )
+        return Member(placed, sources, self.outline)
 
     def off(self, correction: Correction | None) -> Floats:
         """How far the points are from the truth, east and north, mas, shape (25, 2)."""
@@ -148,12 +167,8 @@ class StarField:
     def _sky(xy: Floats, middle: tuple[float, ...]) -> Sky:
         return deproject(xy[:, 0] / 3600.0, xy[:, 1] / 3600.0, *middle)
 
-    def catalog(self, name: str = "catalog") -> Places:
-        """The brightest stars, moved to the date of the visit as well as the catalog can."""
-        return places_of_catalog(self.published(name).at(self.mjd))
-
-    def published(self, name: str = "catalog") -> ReferenceCatalog:
-        """The catalog of 2016 itself, with false and doubled stars."""
+    def catalog(self, name: str = "catalog") -> ReferenceCatalog:
+        """The brightest stars as in 2016, with false and doubled ones."""
         s, rng = self.setting, self.rng
         pick = np.argsort(self.mag, kind="stable")[: s.references]
         count = len(pick)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hapdask.observe.record import ExposureRecord
 from hapdask.simulate import Mode, Options, Pointing, PointingError, Scene, simulate_exposure
+from hapdask.simulate.modes import WHOLE
 from hapdask.simulate.names import make_rootname
 from hapdask.simulate.scene import EPOCH
 from hapdask.simulate.truth import write_drawn
@@ -71,7 +72,7 @@ class Observation:
     filter_name: str
     dither: tuple[float, float]
     exptime: float = 500.0
-    mode: Mode = Mode()
+    mode: Mode = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def make_scene(
     others: int = 1200,
     galaxies: int = 300,
     radius: float = RADIUS,
-    motion: float = 3.0,
+    motion: float = 5.0,
     center: tuple[float, float] = CENTER,
 ) -> Scene:
     """Make a sky: ``references`` stars that a catalog may know, first in order, and fainter ones.
@@ -163,7 +164,7 @@ def reference_catalog(scene: Scene, count: int, seed: int) -> Table:
         "ref_epoch": np.full(count, EPOCH),
     }
     units = {"ra": "deg", "dec": "deg", "ref_epoch": "yr"}
-    units |= {name: "mas" for name in ("ra_error", "dec_error")}
+    units |= dict.fromkeys(("ra_error", "dec_error"), "mas")
     units |= {name: "mas / yr" for name in columns if name.startswith("pm")}
     return Table(columns, units=units)
 

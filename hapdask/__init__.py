@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hapdask.recipes.astrodrizzle.run import astrodrizzle as astrodrizzle
     from hapdask.recipes.mosaic import mosaic as mosaic
     from hapdask.recipes.prepare import measure as measure
+    from hapdask.recipes.svm.run import svm as svm
     from hapdask.sky.cells import SkyCell as SkyCell
     from hapdask.sky.footprint import Footprint as Footprint
     from hapdask.sky.frame import Frame as Frame
@@ -49,6 +50,7 @@ _PUBLIC = {
     "open_mosaic": "hapdask.products.reader:open_mosaic",
     "public_url": "hapdask.observe.remote:public_url",
     "simulate": "hapdask.simulate",
+    "svm": "hapdask.recipes.svm.run:svm",
 }
 
 __all__ = ["__version__", *_PUBLIC]

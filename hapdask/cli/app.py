@@ -16,10 +16,12 @@ import typer
 
 from hapdask import __version__
 from hapdask.cli import cells, cutout, demo, export, info, mosaic, plan, presets, report, simulate
+from hapdask.cli.alignment.command import align
 from hapdask.cli.astrodrizzle.command import astrodrizzle
 from hapdask.cli.console import complain
 from hapdask.cli.exits import ERROR, INTERRUPTED, USAGE
 from hapdask.cli.memory import collect_rarely, keep_freed_memory
+from hapdask.cli.svm.command import svm
 from hapdask.errors import HapdaskError, ParameterError
 
 _HELP = """Lazy, exact mosaics of Hubble images on one all-sky grid.
@@ -39,6 +41,8 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("mosaic")(mosaic.mosaic)
 app.command("astrodrizzle")(astrodrizzle)
+app.command("svm")(svm)
+app.command("align")(align)
 app.command("plan")(plan.plan)
 app.command("presets")(presets.presets)
 app.command("info")(info.info)

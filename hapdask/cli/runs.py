@@ -15,6 +15,7 @@ from hapdask.cli.groups import Wcs
 
 if TYPE_CHECKING:
     from hapdask.observe.exposure import Exposures
+    from hapdask.observe.selection import Select
     from hapdask.recipes.reporting import LeftOut
 
 #: Warnings shown at most.
@@ -23,7 +24,7 @@ _MOST = 20
 _KEPT = "finished tiles are kept, the same command goes on from there"
 
 
-def open_quietly(files: Sequence[str], wcs: Wcs, *, select: bool = True) -> Exposures:
+def open_quietly(files: Sequence[str], wcs: Wcs, *, select: Select = True) -> Exposures:
     """Open exposures by their headers."""
     from hapdask.observe.exposure import open_exposures
 
@@ -36,7 +37,7 @@ def open_quietly(files: Sequence[str], wcs: Wcs, *, select: bool = True) -> Expo
     )
 
 
-def open_files(files: Sequence[str], wcs: Wcs, *, select: bool = True) -> Exposures:
+def open_files(files: Sequence[str], wcs: Wcs, *, select: Select = True) -> Exposures:
     """Open exposures by their headers, and say on stderr what there is."""
     exposures = open_quietly(files, wcs, select=select)
     layers = Counter(e.layer_name for e in exposures)

@@ -48,6 +48,9 @@ class GeneralOptions(Declared):
         Whether exposures that trail are set aside.
     joint : bool
         Whether all exposures are solved together at the end.
+    verify : bool
+        Whether fits are judged; only the preset ``tweakreg`` can believe all that have ``minobj``
+        matches, as TweakReg does.
     detection : {"default", "hap", "tweakreg"}
         Whose way of finding sources.
     """
@@ -62,6 +65,7 @@ class GeneralOptions(Declared):
     offline: bool = switch(False)
     guiding: bool = switch(True)
     joint: bool = switch(True)
+    verify: bool = switch(True)
     detection: str = choice("default", ("default", "hap", "tweakreg"))
 
 

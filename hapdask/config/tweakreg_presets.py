@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hapdask.config import alignment, tweakreg
-from hapdask.config.alignment import AlignmentParameters, load_alignment
+from hapdask.config.alignment import AlignmentParameters, TweakRegMatching, load_alignment
 from hapdask.config.cfg_file import read_cfg
 from hapdask.config.detection import PRESETS as DETECTIONS
 from hapdask.config.detection import DetectionParameters, load_detection
@@ -27,6 +27,12 @@ from hapdask.errors import ParameterError
 ALIGN_PRESETS = ("default", "compat", "tweakreg")
 
 _OF_DETECTION = {p: tuple(f.name for f in fields(kind)) for p, kind in DETECTIONS.items()}
+_OF_TWEAKREG = tuple(f.name for f in fields(TweakRegMatching))
+#: What says nothing where exposures are matched our way, and why.
+_OURS = {
+    "expand_refcat": "exposures are tied to each other before they are tied to a catalog",
+    "separation": "matches that chance may explain are told from the density of both lists",
+}
 #: Names that TweakReg and matching share are TweakReg's, and are passed on.
 _OF_MATCHING = tuple(n for n in alignment.NAMES if n not in tweakreg.NAMES)
 _ALL = (
@@ -47,6 +53,9 @@ class ResolvedAlignment:
     options : TweakRegParameters
         By TweakReg's names.
     matching : AlignmentParameters
+        Of the preset ``tweakreg`` the acceptance alone.
+    tweakreg : TweakRegMatching or None
+        How to match and fit as TweakReg does; None for the other presets.
     detection : DetectionParameters
     origin : dict of str to str
         By name of parameter.
@@ -56,6 +65,7 @@ class ResolvedAlignment:
 
     options: TweakRegParameters
     matching: AlignmentParameters
+    tweakreg: TweakRegMatching | None
     detection: DetectionParameters
     origin: dict[str, str]
     ignored: dict[str, str]
@@ -74,7 +84,6 @@ def load_align(
     preset: str = "default",
     file: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
-    alone: bool = False,
 ) -> ResolvedAlignment:
     """Give the parameters of an alignment.
 
@@ -89,8 +98,6 @@ def load_align(
         A TOML file of the same form as the presets, or a .cfg file of TweakReg.
     overrides : mapping, optional
         Single values by name, which stand over everything.
-    alone : bool
-        Whether there are no references, so that exposures are aligned to each other.
 
     Raises
     ------
@@ -115,19 +122,23 @@ def load_align(
         over=[(label, _meaning(table)) for label, table in layers],
     )
     options = _options(values, origin)
-    translated = _translated(options, pixel_scale, preset, alone=alone)
+    its = _as_tweakreg(options) if preset == "tweakreg" else None
+    translated = {} if its else _translated(options, pixel_scale)
     own = {name: values[name] for name in _OF_MATCHING if name in values}
     matching, _ = load_alignment(
         instrument,
         detector,
-        preset="default" if preset == "default" else "compat",
+        preset="compat" if preset == "compat" else "default",
         overrides={n: v for n, (v, _) in translated.items()} | own,
     )
     detection = _detection(instrument, detector, options.general.detection, values, origin)
     origin |= {n: why for n, (_, why) in translated.items() if n not in own}
     known = TWEAKREG_WITHOUT_MEANING
+    if its is None:
+        known = known | _OURS
+        _refuse_offsets(options)
     ignored = {name: why for name, why in known.items() if name in given}
-    return ResolvedAlignment(options, matching, detection, origin, ignored)
+    return ResolvedAlignment(options, matching, its, detection, origin, ignored)
 
 
 def parse_align_setting(text: str) -> tuple[str, str]:
@@ -194,9 +205,25 @@ def _detection(
     return load_detection(instrument, detector, preset=preset, overrides=over)[0]
 
 
-def _translated(
-    options: TweakRegParameters, scale: float, preset: str, *, alone: bool
-) -> dict[str, tuple[object, str]]:
+def _as_tweakreg(options: TweakRegParameters) -> TweakRegMatching:
+    """Take the parameters of TweakReg's own matching; what is None or empty is its default."""
+    values = options.values()
+    given = {n: values[n] for n in _OF_TWEAKREG if values[n] not in (None, "")}
+    return TweakRegMatching(**given)
+
+
+def _refuse_offsets(options: TweakRegParameters) -> None:
+    for name in ("xoffset", "yoffset"):
+        if getattr(options.match, name):
+            raise ParameterError(
+                f"{name} is a first guess of TweakReg's matching: use preset = 'tweakreg', or "
+                "leave it out (offsets are searched for within searchrad)"
+            )
+    if not options.general.verify:
+        raise ParameterError("verify = False is possible with preset = 'tweakreg' alone")
+
+
+def _translated(options: TweakRegParameters, scale: float) -> dict[str, tuple[object, str]]:
     """Say what TweakReg's names mean to matching: value, and the name that it follows from."""
     m = options.match
     found: dict[str, tuple[object, str]] = {}
@@ -226,10 +253,6 @@ def _translated(
     for name in ("nclip", "sigma"):
         if getattr(m, name) is not None:
             follow(name, **{name: getattr(m, name)})
-    if preset == "tweakreg":
-        together = ("relative",) if alone or options.general.expand_refcat else ()
-        single = "histogram" if m.use2dhist else "header"
-        follow("use2dhist", methods=(*together, single))
-    elif not m.use2dhist:
+    if not m.use2dhist:
         follow("use2dhist", methods=("header",))
     return found

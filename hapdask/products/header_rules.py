@@ -17,10 +17,11 @@ from typing import Literal
 from hapdask.observe.cards import Value
 
 Row = dict[str, Value]
-#: Whose rules hold: of one exposure's product, of a visit's, of a sky cell's.
-Kind = Literal["exposure", "visit", "cell"]
+#: Whose rules hold: of one exposure's product, of a visit's, of a visit's with several filters
+#: (lines for a visit hold for it too), of a sky cell's.
+Kind = Literal["exposure", "visit", "total", "cell"]
 
-_KINDS = ("exposure", "visit", "cell")
+_KINDS = ("exposure", "visit", "total", "cell")
 _FIELDS = ["keyword", "source", "function", "instruments", "products", "column", "comment"]
 _DELETE = "delete"
 
@@ -39,7 +40,8 @@ class Line:
 
     def holds(self, instrument: str, kind: Kind) -> bool:
         """Whether the function holds for an instrument's product of a kind."""
-        return _among(instrument, self.instruments) and _among(kind, self.products)
+        here = _among(kind, self.products) or (kind == "total" and _among("visit", self.products))
+        return here and _among(instrument, self.instruments)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def read_table() -> tuple[Line, ...]:
 @cache
 def rules_for(instrument: str, kind: Kind) -> Rules:
     """Select the rules of an instrument (its HAP name) and a kind of product."""
-    functions, columns, deleted = [], [], set()
+    functions: list[tuple[str, str, str]] = []
+    columns, deleted = [], set()
     for line in read_table():
         if _among(instrument, line.column):
             columns.append(line.keyword)
@@ -105,6 +108,7 @@ def rules_for(instrument: str, kind: Kind) -> Rules:
             continue
         if line.function == _DELETE:
             deleted.add(line.keyword)
+            functions = [each for each in functions if each[0] != line.keyword]
         elif line.function:
             functions.append((line.keyword, line.source or line.keyword, line.function))
     removed = frozenset(deleted | set(columns)) - {target for target, _, _ in functions}

@@ -118,8 +118,9 @@ class HeaderSource:
 
     @property
     def kind(self) -> Kind:
-        """Whose rules hold."""
-        return _KINDS[self.level]
+        """Whose rules hold; an image of several filters in one system has no sensitivity."""
+        several = len({exposure.filter for exposure in self.exposures}) > 1
+        return "total" if self.level == 2 and several and self.flux_scaled else _KINDS[self.level]
 
     @property
     def flux_scaled(self) -> bool:

@@ -26,7 +26,17 @@ _DISTORTION = re.compile(
 )
 #: Of the input alone (its outline, unit, file, place in its file), or structure.
 _OWN = frozenset(
-    {"S_REGION", "BUNIT", "OBJECT", "FILENAME", "ROOTNAME", "FILETYPE", "DATE", "IRAF-TLM"}
+    {
+        "S_REGION",
+        "SKYCELL",
+        "BUNIT",
+        "OBJECT",
+        "FILENAME",
+        "ROOTNAME",
+        "FILETYPE",
+        "DATE",
+        "IRAF-TLM",
+    }
     | {"EXTNAME", "EXTVER", "EXTLEVEL", "EXTEND", "NEXTEND", "INHERIT", "VAFACTOR", "ORIENTAT"}
     | {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT"}
 )

@@ -20,12 +20,15 @@ from hapdask.products.fits_cards import Card
 from hapdask.products.header_rows import PHOTOMETRY, primary_rows, science_rows
 from hapdask.products.header_source import HeaderSource
 from hapdask.products.header_template import CardList, fill_template
+from hapdask.products.svm.headers import sky_cell_card
 
 if TYPE_CHECKING:
     from hapdask.products.coverage import Statistics
     from hapdask.products.told import Told
     from hapdask.sky.frame import Frame
 
+#: HAPLEVELs of a visit's products: of one exposure, of several.
+_OF_VISITS = (1, 2)
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 
 #: Name of a parameter -> its keyword; the others are told as HISTORY only.
@@ -119,6 +122,7 @@ class ProductCards:
             cards += self._science
             if s_region is not None:
                 cards.append(Card("S_REGION", s_region, ""))
+                cards += [sky_cell_card(s_region)] if self.source.level in _OF_VISITS else []
         return cards
 
     def alone(self, name: str, statistics: Statistics | None, s_region: str | None) -> list[Card]:
@@ -186,6 +190,9 @@ class ProductCards:
         if investigator is not None:
             cards.put("PINAME", investigator, "last name of the principal investigator")
         cards.put("NUMEXP", len(once), "number of exposures")
+        if self.source.level in _OF_VISITS:
+            root = self.filename.rpartition("_")[0]
+            cards.put("DRIZPARS", f"{root}_trl.txt", "log of the processing")
 
     def _of_science(self) -> CardList:
         source = self.source

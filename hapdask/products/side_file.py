@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,13 +41,21 @@ def appearing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         with storage_errors(str(path)), alone_in(path.parent):
             refuse_existing(path, overwrite=overwrite)
-            if path.exists():  # a file that is replaced keeps who may read and write it
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)
+            if path.exists():
+                _inherit(path, file.fileno())
             os.replace(part, path)
             sync_folder(path.parent)
     finally:
         file.close()
         part.unlink(missing_ok=True)
+
+
+def _inherit(path: Path, handle: int) -> None:
+    """Let a file keep the owner, as far as that is allowed, and the mode of the one it replaces."""
+    old = path.stat()
+    with suppress(PermissionError):
+        os.fchown(handle, old.st_uid, old.st_gid)
+    os.fchmod(handle, old.st_mode & 0o7777)
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

@@ -64,12 +64,20 @@ class Field:
         return bounding_cone(footprint, margin / 3600.0)
 
 
-def fields_of(records: Sequence[ExposureRecord]) -> list[Field]:
-    """Group exposures into fields, in the order of their first ones."""
+def fields_of(records: Sequence[ExposureRecord], *, together: bool = False) -> list[Field]:
+    """Group exposures into fields, in the order of their first ones.
+
+    Parameters
+    ----------
+    records : sequence of ExposureRecord
+    together : bool
+        Whatever their visits and detectors, as TweakReg takes them.
+    """
     caps = [record.footprint.bounding_cap for record in records]
-    by_visit: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    by_visit: dict[tuple[str, str], list[int]] = defaultdict(list)
     for k, record in enumerate(records):
-        by_visit[record.visit, record.instrument, record.detector].append(k)
+        key = "" if together else f"{record.instrument}/{record.detector}"
+        by_visit["" if together else record.visit, key].append(k)
     groups = [group for members in by_visit.values() for group in _connected(members, caps)]
     return [Field(tuple(records[k] for k in group)) for group in sorted(groups)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +99,9 @@ def read_given(
     return found
 
 
-def _lines(path: str, exposures: Sequence[ExposureRecord]) -> list[tuple[ExposureRecord, list[str]]]:
+def _lines(
+    path: str, exposures: Sequence[ExposureRecord]
+) -> list[tuple[ExposureRecord, list[str]]]:
     """Give the files that stand behind each exposure; what is for none is passed over."""
     try:
         text = Path(path).read_text("utf-8")
@@ -256,7 +258,7 @@ def _column(table: Table, which: str, name: str) -> Floats:
 
 def _numbers(column: object, name: str) -> Floats:
     """Give numbers, NaN where there is none; sexagesimal positions are refused with a word."""
-    values = np.ma.asarray(column)
+    values: Any = np.ma.asarray(column)
     try:
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     except (TypeError, ValueError) as error:

@@ -7,7 +7,7 @@ joint solution (`joining`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,16 +15,23 @@ import numpy as np
 from hapdask.astrometry.fitting.lists import places_of_sources
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.result import apply_correction, compose, inverse
+from hapdask.astrometry.fitting.tweaked import TweakRegRun
+from hapdask.astrometry.fitting.tweakreg import run_tweakreg
 from hapdask.astrometry.fitting.visit import align_visit
 from hapdask.astrometry.matching.places import Places
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.astrometry.references.finding import Inquiry
 from hapdask.config.tweakreg_presets import ResolvedAlignment
+from hapdask.drizzling.output_frame import output_frame
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.detecting import Detected
 from hapdask.recipes.alignment.fields import Field, outline_of
 from hapdask.recipes.alignment.referring import Desk, Library
+
+#: Tied to a catalog, so that nothing is left to be done.
+TIED = ("aligned", "confirmed")
+_NOTHING = "nothing was tried"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,25 +46,27 @@ class Placed:
     catalogs : dict of str to ReferenceCatalog
         Those that were tried, by name, at the field's date.
     inquiries : tuple of Inquiry
+    run : TweakRegRun or None
+        Where it was aligned as TweakReg does.
     """
 
     field: Field
     placements: dict[str, Placement]
     catalogs: dict[str, ReferenceCatalog]
     inquiries: tuple[Inquiry, ...]
+    run: TweakRegRun | None = None
 
     @property
     def is_tied(self) -> bool:
-        """Whether every exposure with sources is tied to a catalog."""
-        return all(p.status in ("aligned", "confirmed") for p in self.placements.values())
+        """Whether every exposure is tied to a catalog."""
+        return all(p.status in TIED for p in self.placements.values())
 
     def after(self, first: Placed) -> Placed:
         """Take this one as the second try: all that was tried and asked before stays known."""
         placements = {}
         for name, p in self.placements.items():
             before = first.placements[name]
-            tied = p.status in ("aligned", "confirmed")
-            kept = p if tied or before.status not in ("aligned", "confirmed") else before
+            kept = p if p.status in TIED and before.status not in TIED else before
             placements[name] = replace(kept, attempts=(*before.attempts, *p.attempts))
         catalogs = first.catalogs | self.catalogs
         return Placed(self.field, placements, catalogs, first.inquiries + self.inquiries)
@@ -85,28 +94,48 @@ def place_field(
         Exposures that trail or could not be read are not aligned, and hold no other back.
     """
     good = [e for e in field.exposures if _set_aside(detected[e.name]) is None]
+    places = [places_of_sources(detected[e.name].sources, e) for e in good]
     desk = Desk(field, library)
-    found = align_visit(
-        [places_of_sources(detected[e.name].sources, e) for e in good],
-        _known(desk.draw(), good),
-        resolved.matching,
-        outlines=[outline_of(e) for e in good],
-        pixel_scale=field.pixel_scale,
-    )
-    if resolved.options.general.enforce_user_order:
-        found = _anchored(found)
+    run = None
+    if resolved.tweakreg is not None:
+        run = _as_tweakreg(good, places, desk, resolved)
+        found = [] if run is None else run.placements
+    else:
+        found = align_visit(
+            places,
+            desk.draw(),
+            resolved.matching,
+            outlines=[outline_of(e) for e in good],
+            pixel_scale=field.pixel_scale,
+        )
+        if resolved.options.general.enforce_user_order:
+            found = _anchored(found)
     placements = {p.exposure: _told(p, desk) for p in found}
     for e in field.exposures:
         reason = _set_aside(detected[e.name])
         if reason is not None:
             placements[e.name] = Placement(e.name, reason=reason)
-    return Placed(field, placements, desk.catalogs, tuple(desk.inquiries))
+    return Placed(field, placements, desk.catalogs, tuple(desk.inquiries), run)
 
 
-def _known(drawn: Iterator[Places], exposures: list[ExposureRecord]) -> Iterator[Places]:
-    """Ask nobody where there is nothing to align."""
-    if exposures:
-        yield from drawn
+def _as_tweakreg(
+    exposures: list[ExposureRecord],
+    places: list[Places],
+    desk: Desk,
+    resolved: ResolvedAlignment,
+) -> TweakRegRun | None:
+    """Go TweakReg's way with the first catalog that has stars; None without an exposure."""
+    assert resolved.tweakreg is not None
+    if not exposures:
+        return None
+    return run_tweakreg(
+        places,
+        next(iter(desk.draw()), None),
+        resolved.tweakreg,
+        frame=output_frame(exposures),
+        rules=resolved.matching if resolved.options.general.verify else None,
+        outlines=[outline_of(e) for e in exposures],
+    )
 
 
 def _set_aside(detected: Detected) -> str | None:
@@ -120,26 +149,20 @@ def _set_aside(detected: Detected) -> str | None:
 
 def _told(placement: Placement, desk: Desk) -> Placement:
     """Say that there was no catalog, where that is why an exposure has no tie to one."""
-    if placement.status in ("aligned", "confirmed") or not desk.why_none:
+    if placement.status in TIED or not desk.why_none or placement.reason == "no source":
         return placement
-    if placement.reason == "no source":
-        return placement
-    reason = placement.reason.replace("; nothing was tried", "")
-    reason = "" if reason == "nothing was tried" else f"{reason}; "
-    return replace(placement, reason=f"{reason}{desk.why_none}")
+    said = placement.reason.replace(f"; {_NOTHING}", "").replace(_NOTHING, "")
+    return replace(placement, reason="; ".join(filter(None, (said, desk.why_none))))
 
 
 def _anchored(placements: list[Placement]) -> list[Placement]:
     """Let the first exposure of those tied to each other alone stay where its header has it."""
     first: dict[str, Correction] = {}
-    for p in placements:
-        if p.status == "relative" and p.correction is not None:
-            first.setdefault(p.reference, p.correction)
     moved = []
     for p in placements:
         if p.status == "relative" and p.correction is not None:
-            anchor = inverse(first[p.reference])
-            total = compose(anchor, p.correction)
+            anchor = first.setdefault(p.reference, p.correction)
+            total = compose(inverse(anchor), p.correction)
             p = replace(p, correction=total, header_mas=math.nan)
         moved.append(p)
     return moved

@@ -23,7 +23,7 @@ from hapdask.observe.masking.sources import Masks, MaskSource, list_sources
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.fields import Field, fields_of
 from hapdask.recipes.alignment.given import read_exclusions, read_given
-from hapdask.recipes.alignment.images import image_stars
+from hapdask.recipes.alignment.images import image_source
 from hapdask.recipes.alignment.referring import Library, library_of_release
 from hapdask.recipes.alignment.releases import read_release
 from hapdask.recipes.reporting import LeftOut, none_left, rejected
@@ -127,11 +127,10 @@ def plan_alignment(
         raise none_left(left_out)
     _check(opened)
     release = read_release(request.published)
-    first = _resolve(opened[0], request, alone=False).options
+    first = _resolve(opened[0], request).options
     wanted = _wanted(request, first, opened)
     by_detector = {
-        detector_of(e): _resolve(e, request, alone=not wanted)
-        for e in {detector_of(e): e for e in opened}.values()
+        detector_of(e): _resolve(e, request) for e in {detector_of(e): e for e in opened}.values()
     }
     matching = by_detector[detector_of(opened[0])].matching
     library = Library(
@@ -145,7 +144,7 @@ def plan_alignment(
     ).then(library_of_release(release, None))
     return Planned(
         exposures=opened,
-        fields=tuple(fields_of(opened)),
+        fields=tuple(fields_of(opened, together=request.preset == "tweakreg")),
         by_detector=by_detector,
         library=library,
         exclude=(
@@ -163,7 +162,7 @@ def detector_of(exposure: ExposureRecord) -> str:
     return f"{exposure.instrument}/{exposure.detector}"
 
 
-def _resolve(exposure: ExposureRecord, request: Request, *, alone: bool) -> ResolvedAlignment:
+def _resolve(exposure: ExposureRecord, request: Request) -> ResolvedAlignment:
     return load_align(
         exposure.instrument,
         exposure.detector,
@@ -171,7 +170,6 @@ def _resolve(exposure: ExposureRecord, request: Request, *, alone: bool) -> Reso
         preset=request.preset,
         file=request.file,
         overrides=request.overrides,
-        alone=alone,
     )
 
 
@@ -206,11 +204,11 @@ def _wanted(request: Request, options: TweakRegParameters, opened: Exposures) ->
     if image and given is not None:
         raise ParameterError("refimage and refcat contradict each other here: give one of them")
     if image:
-        return (source_of(image_stars(image, opened)),)
+        return (image_source(image, opened),)
     if given is None:
         if not options.general.services:
             return ()
-        found = _resolve(opened[0], request, alone=False).matching
+        found = _resolve(opened[0], request).matching
         return tuple(source_of(name) for name in found.catalogs)
     several = isinstance(given, Sequence) and not isinstance(given, str)
     return tuple(_source(each, options) for each in (given if several else [given]))  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from hapdask.astrometry.references.finding import Inquiry
 from hapdask.astrometry.solution.release import Release
 from hapdask.astrometry.solution.solving import Residuals
 from hapdask.astrometry.sources import SourceList
+from hapdask.config.alignment import AlignmentParameters
 from hapdask.config.tweakreg_presets import ResolvedAlignment
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.alignment.verdicts import exposure_row, verdict_table
@@ -28,6 +29,7 @@ from hapdask.recipes.reporting import LeftOut
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from hapdask.recipes.alignment.placing import Placed
     from hapdask.recipes.alignment.writing import Written
 
 
@@ -105,6 +107,8 @@ class Alignment(Sequence[Aligned]):
         Inputs that could not be used, and why.
     release : Release or None
         The joint solution.
+    fields : tuple of Placed
+        Exposures that were aligned as one.
     resolved : mapping of str to ResolvedAlignment
         Parameters by detector, and where each came from.
     seconds : dict of str to float
@@ -116,11 +120,12 @@ class Alignment(Sequence[Aligned]):
         exposures: Sequence[Aligned],
         left_out: Sequence[LeftOut],
         release: Release | None,
+        fields: Sequence[Placed],
         resolved: Mapping[str, ResolvedAlignment],
         seconds: dict[str, float],
     ) -> None:
         self._exposures = tuple(exposures)
-        self.left_out = tuple(left_out)
+        self.left_out, self.fields = tuple(left_out), tuple(fields)
         self.release, self.resolved, self.seconds = release, dict(resolved), seconds
 
     @overload
@@ -166,6 +171,10 @@ class Alignment(Sequence[Aligned]):
     def verdicts(self) -> Table:
         """One row for each exposure."""
         return verdict_table([e.row for e in self])
+
+    def rules_of(self, exposure: Aligned) -> AlignmentParameters:
+        """Rules of matching of an exposure's detector."""
+        return self.resolved[f"{exposure.opened.instrument}/{exposure.opened.detector}"].matching
 
     def named(self, name: str) -> Aligned:
         """Give the exposure of that name; KeyError names those there are."""

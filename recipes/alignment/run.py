@@ -48,18 +48,15 @@ def align(
     progress: Listener = silence,
     **parameters: object,
 ) -> Alignment:
-    """Align exposures to each other and to a reference catalog.
-
-    Exposures of any visits and detectors: those of one visit and detector that lie together are
-    aligned as one, at last all are solved together.  Nothing is written, no input is changed.
+    """Align exposures of any visits and detectors; nothing is written, no input is changed.
 
     Parameters
     ----------
     exposures : Exposures, records, or files as `hapdask.open_exposures` takes them
         Records must carry no correction.
     refcat : path, name, table, ReferenceCatalog, or several of them, optional
-        Reference stars, best first: a file, a HATS catalog, ``"GAIAeDR3"``, ``"GSC242"``, ...,
-        ``"gaia-tap"``, an astropy Table.  Default: the catalogs of the preset, from their service.
+        Reference stars, best first, as `hapdask.astrometry.references.finding.source_of` takes
+        them.  Default: the catalogs of the preset, from their service.
     preset : {"default", "compat", "tweakreg"}
         Ours; what HAP's visit pipeline does; what TweakReg does.
     file : path, optional
@@ -222,7 +219,12 @@ class _Run:
         release = planned.release if solution is None else solution.release
         kept = [e for e in found if self.detected[e.opened.name].error is None]
         return Alignment(
-            kept, (*planned.left_out, *lost), release, planned.by_detector, self.seconds
+            kept,
+            (*planned.left_out, *lost),
+            release,
+            self._in_order(),
+            planned.by_detector,
+            self.seconds,
         )
 
 

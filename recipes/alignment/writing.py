@@ -1,22 +1,238 @@
-"""Files of an alignment."""
+"""Files of an alignment: verdicts, headers, shifts, catalogs, pictures.
+
+In the order in which they are of use: what fails late leaves what came before whole.  Inputs are
+changed only where ``in_place`` says so, at the very end.  Not here: the report (`report`).
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hapdask.astrometry.headers.facts import WcsFacts
+from hapdask.config.tweakreg import TweakRegParameters
+from hapdask.drizzling.output_frame import output_frame
+from hapdask.errors import InputError, ParameterError, PlanError
+from hapdask.observe.record import ExposureRecord
+from hapdask.products.objects import storage_errors
+from hapdask.products.returned.collected import Found
+from hapdask.products.returned.copies import update_inputs, write_copies
+from hapdask.products.side_file import appearing, refuse_existing
+from hapdask.products.solutions.files import write_headerlet
+from hapdask.products.tweakreg.shifts import shift_of, write_shifts
+from hapdask.recipes.alignment.catalogs import write_catalogs
+from hapdask.recipes.alignment.drawing import write_pictures
+from hapdask.recipes.alignment.matches import Frames
+from hapdask.recipes.alignment.releases import write_release
+from hapdask.recipes.reporting import LeftOut, timed
+
 if TYPE_CHECKING:
-    from hapdask.recipes.alignment.result import Alignment
+    from hapdask.recipes.alignment.result import Aligned, Alignment
+
+log = logging.getLogger(__name__)
+
+Writer = Callable[..., list[Path]]
+
+#: Names of files, and of folders below that of the products.
+VERDICTS, ALIGNMENT = "verdicts.ecsv", "alignment.json"
+HEADERLETS, UPDATED, CATALOGS, PLOTS = "headerlets", "updated", "catalogs", "plots"
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written, in order."""
+    """What was written, in order, and exposures of which something could not be.
+
+    Attributes
+    ----------
+    files : tuple of Path
+    updated : tuple of Path
+        Inputs that were changed in place.
+    failures : tuple of LeftOut
+    notes : tuple of str
+    """
 
     files: tuple[Path, ...]
+    updated: tuple[Path, ...] = ()
+    failures: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def write_alignment(alignment: Alignment, out: str | Path, *, overwrite: bool = False) -> Written:
-    """Write the files of an alignment."""
-    return Written(())
+def write_alignment(
+    alignment: Alignment, out: str | Path, *, in_place: bool = False, overwrite: bool = False
+) -> Written:
+    """Write what an alignment found.
+
+    Parameters
+    ----------
+    alignment : Alignment
+        Its parameters say what is written: ``headerlet``, ``updatehdr``, ``shiftfile``,
+        ``writecat``, ``clean``, ``residplot``, ``see2dplot``.
+    out : path
+        Folder, made if need be.
+    in_place : bool
+        Put the new WCSs into the inputs themselves, each at once or not at all.
+    overwrite : bool
+        Replace files that are there.
+
+    Raises
+    ------
+    ParameterError
+        If there is nothing to write.
+    StoreError
+        If something is there already and may not be replaced, or cannot be written.
+    InputError
+        With ``in_place``, if an input was changed meanwhile.
+    """
+    if not len(alignment):
+        raise ParameterError("no exposure was aligned: there is nothing to write")
+    folder, work = Path(out), _Work(alignment, overwrite)
+    with timed(alignment.seconds, "write"):
+        with storage_errors(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+        refuse_existing_products(folder, overwrite=overwrite)
+        work.write_headers(folder, in_place=in_place)
+        work.write_figures(folder)
+        work.write_verdicts(folder)
+        updated: tuple[Path, ...] = ()
+        if in_place:
+            updated = update_inputs(work.changed, None, solutions=work.found())
+    return Written(tuple(work.files), updated, tuple(work.failures), tuple(work.notes))
+
+
+def refuse_existing_products(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds an alignment, before time is spent; StoreError."""
+    refuse_existing(folder / ALIGNMENT, overwrite=overwrite)
+
+
+class _Work:
+    """One call of `write_alignment`."""
+
+    def __init__(self, alignment: Alignment, overwrite: bool) -> None:
+        self.alignment, self.overwrite = alignment, overwrite
+        self.files: list[Path] = []
+        self.failures: list[LeftOut] = []
+        self.notes: list[str] = []
+        self.frames = Frames(alignment)
+
+    @property
+    def options(self) -> TweakRegParameters:
+        """Those of the first detector."""
+        return next(iter(self.alignment.resolved.values())).options
+
+    @property
+    def changed(self) -> list[ExposureRecord]:
+        """Records with a new WCS."""
+        return [e.record for e in self.alignment if e.facts is not None]
+
+    def found(self) -> Found:
+        """Give what files are told of the new WCSs."""
+        header = self.options.header
+        return Found(self._facts(), reuse=header.reusename, attach=self.options.headerlet.attach)
+
+    def _facts(self) -> dict[str, WcsFacts]:
+        return {e.opened.name: e.facts for e in self.alignment if e.facts is not None}
+
+    def write_headers(self, folder: Path, *, in_place: bool) -> None:
+        """Write headerlets, copies of the inputs, and the release of the joint solution."""
+        options = self.options
+        if options.headerlet.headerlet:
+            self._write_headerlets(folder / HEADERLETS)
+        if options.header.updatehdr and not in_place and self.changed:
+            done = write_copies(
+                self.changed,
+                folder / UPDATED,
+                None,
+                solutions=self.found(),
+                overwrite=self.overwrite,
+            )
+            self.files += done.paths
+            self.failures += [LeftOut.of(error) for error in done.failures]
+        if self.alignment.release is not None:
+            self.files.append(
+                write_release(self.alignment.release, folder, overwrite=self.overwrite)
+            )
+
+    def _write_headerlets(self, folder: Path) -> None:
+        facts = self._facts()
+        by_url: dict[str, list[ExposureRecord]] = defaultdict(list)
+        for record in self.changed:
+            by_url[record.url].append(record)
+        if by_url:
+            with storage_errors(str(folder)):
+                folder.mkdir(parents=True, exist_ok=True)
+        for records in by_url.values():
+            try:
+                path = write_headerlet(records, facts, folder, overwrite=self.overwrite)
+                self.files.append(path)
+            except InputError as error:
+                log.warning("no headerlet: %s", error)
+                self.failures.append(LeftOut.of(error))
+
+    def write_figures(self, folder: Path) -> None:
+        """Write the shift file, TweakReg's catalogs and the pictures."""
+        options = self.options
+        if options.shifts.shiftfile:
+            self._write_shifts(folder)
+        self._write_in(folder / CATALOGS, write_catalogs)
+        self._write_in(folder / PLOTS, write_pictures)
+
+    def _write_in(self, folder: Path, write: Writer) -> None:
+        with storage_errors(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.files += write(self.alignment, self.frames, folder, overwrite=self.overwrite)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+    def _write_shifts(self, folder: Path) -> None:
+        exposures = list(self.alignment)
+        try:
+            frame = output_frame([e.opened for e in exposures])
+        except PlanError as error:
+            self.notes.append(f"no shift file: {error}")
+            return
+        shifts = [
+            shift_of(
+                Path(e.opened.url).name,
+                e.placement.correction,
+                frame,
+                _rms_pixels(e, frame.pixel_scale),
+            )
+            for e in exposures
+        ]
+        names = self.options.shifts
+        paths = folder / names.outshifts, folder / names.outwcs
+        self.files += write_shifts(shifts, frame, *paths, overwrite=self.overwrite)
+
+    def write_verdicts(self, folder: Path) -> None:
+        """Write the verdicts as a table, and all that is known as JSON, last."""
+        buffer = _ecsv(self.alignment)
+        content = self.alignment.to_dict()
+        for told, exposure in zip(content["exposures"], self.alignment, strict=True):
+            told["residuals"] = self.frames.residual_map(exposure)
+        text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+        for name, body in ((VERDICTS, buffer), (ALIGNMENT, text)):
+            path = folder / name
+            with appearing(path, overwrite=self.overwrite) as file, storage_errors(str(path)):
+                file.write(body.encode("utf-8"))
+            self.files.append(path)
+
+
+def _ecsv(alignment: Alignment) -> str:
+    import io
+
+    buffer = io.StringIO()
+    alignment.verdicts.write(buffer, format="ascii.ecsv")
+    return buffer.getvalue()
+
+
+def _rms_pixels(exposure: Aligned, scale: float) -> tuple[float, float]:
+    """Residuals of an exposure along each axis, pixels; 0 where there are none."""
+    facts = exposure.facts
+    if facts is None or facts.rms_mas is None:
+        return 0.0, 0.0
+    return facts.rms_mas[0] / 1000.0 / scale, facts.rms_mas[1] / 1000.0 / scale

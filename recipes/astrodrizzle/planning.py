@@ -122,6 +122,8 @@ def plan_run(
         len(opened),
         preset=request.preset,
         binned=any(exposure.binned for exposure in opened),
+        filter_name=first.filter,
+        expstart=min(exposure.expstart for exposure in opened),
         file=request.file,
         overrides=request.overrides,
     )

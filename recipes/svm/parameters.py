@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from hapdask.config.astrodrizzle import CustomFrame
+from hapdask.config.astrodrizzle import CustomFrame, SkyStep
 from hapdask.config.astrodrizzle_presets import OFF, ResolvedAstroDrizzle, load_astrodrizzle
 from hapdask.config.preset_tables import nearest
 from hapdask.errors import ParameterError
@@ -26,6 +26,7 @@ Level = Literal["exposure", "total"]
 _OF_FILTER = {"default": "default", "compat": "compat-svm"}
 _OF_LEVEL = {"exposure": "compat-svm-exposure", "total": "compat-svm-total"}
 _FRAME = tuple(f"final_{name}" for name in CustomFrame._fields)
+_NO_SKY: Mapping[str, Any] = {"skysub": False, "skyfile": "", "skyuser": ""}
 _FOUND = f"{OFF} done with the exposures of the filter"
 
 
@@ -102,7 +103,19 @@ class Settings:
         records : sequence of ExposureRecord
             Of the product.
         """
-        return self._load(_OF_LEVEL[level], records) if self.is_archive else _final_only(found)
+        if not self.is_archive:
+            return _final_only(found, replace(found.parameters.sky, **_NO_SKY))
+        loaded = self._load(_OF_LEVEL[level], records)
+        loaded = _final_only(loaded, loaded.parameters.sky)
+        if level == "exposure":
+            return loaded
+        # the flags that a filter's exposures had before count no more than there
+        general = replace(loaded.parameters.general, resetbits=found.parameters.general.resetbits)
+        return ResolvedAstroDrizzle(
+            replace(loaded.parameters, general=general),
+            loaded.origin | {"resetbits": found.origin["resetbits"]},
+            loaded.ignored,
+        )
 
     def _load(self, preset: str, records: Sequence[ExposureRecord]) -> ResolvedAstroDrizzle:
         return load_astrodrizzle(
@@ -118,22 +131,18 @@ class Settings:
         )
 
 
-def _final_only(found: ResolvedAstroDrizzle) -> ResolvedAstroDrizzle:
-    """Turn off the steps before the final one: they are done."""
+def _final_only(found: ResolvedAstroDrizzle, sky: SkyStep) -> ResolvedAstroDrizzle:
+    """Turn off the steps before the final one: they are done, but for the sky where it is on."""
     p = found.parameters
-    given = ResolvedAstroDrizzle(
-        replace(
-            p,
-            static=replace(p.static, static=False),
-            sky=replace(p.sky, skysub=False, skyfile="", skyuser=""),
-            separate=replace(p.separate, driz_separate=False),
-            median=replace(p.median, median=False),
-            blot=replace(p.blot, blot=False),
-            cosmic_rays=replace(p.cosmic_rays, driz_cr=False, driz_cr_single=False),
-        ),
-        dict(found.origin),
-        found.ignored,
+    parameters = replace(
+        p,
+        static=replace(p.static, static=False),
+        sky=sky,
+        separate=replace(p.separate, driz_separate=False),
+        median=replace(p.median, median=False),
+        blot=replace(p.blot, blot=False),
+        cosmic_rays=replace(p.cosmic_rays, driz_cr=False, driz_cr_single=False),
     )
-    before, after = p.values(), given.parameters.values()
+    before, after = p.values(), parameters.values()
     changed = {name: _FOUND for name, value in after.items() if value != before[name]}
-    return replace(given, origin=given.origin | changed)
+    return ResolvedAstroDrizzle(parameters, found.origin | changed, found.ignored)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from hapdask.drizzling.visit_frame import visit_frame
 from hapdask.errors import InputError, PlanError
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.visits.tree import DetectorProduct, FilterProduct, VisitTree
 from hapdask.products.names import ProductName
 from hapdask.products.svm.names import exposure_names, filter_names, total_names
 from hapdask.recipes.reporting import LeftOut, Step, timed
-from hapdask.recipes.svm.frames import visit_frame
 from hapdask.recipes.svm.mosaics import OF_EXPOSURE, OF_VISIT, Made, Mosaic, Studio, make_mosaic
 from hapdask.recipes.svm.parameters import Settings
 from hapdask.recipes.svm.steps import FilterSteps, Workshop, total_sky
@@ -63,6 +63,10 @@ class DetectorRun:
     left_out : list of LeftOut
     products : list of Product
         Made so far.
+    steps : list of FilterSteps
+        What was found so far.
+    field_number : int
+        1 but for a second field of the visit, whose products bear the number.
     """
 
     tree: VisitTree
@@ -75,6 +79,7 @@ class DetectorRun:
     left_out: list[LeftOut] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     steps: list[FilterSteps] = field(default_factory=list)
+    field_number: int = 1
 
     @property
     def name(self) -> str:
@@ -85,7 +90,8 @@ class DetectorRun:
     def frame(self) -> Frame:
         """The grid that all products share."""
         members = [self.records[name] for name in self.product.framed]
-        return visit_frame(members, self.settings.scale(members))
+        scale = self.settings.scale(members)
+        return visit_frame(members, scale=scale, compat=self.settings.is_archive)
 
     def make(self) -> None:
         """Make the products; `products`, `steps` and `left_out` tell of them.
@@ -131,7 +137,7 @@ class DetectorRun:
     ) -> Iterator[tuple[str, Callable[[], Mosaic | None]]]:
         """List the products of some exposures of a filter."""
         if is_filter:
-            name = filter_names(self.tree, self.product, member).product
+            name = self._numbered(filter_names(self.tree, self.product, member).product)
             yield "filter", partial(self._filter, name, steps)
         for exposure in steps.names:
             yield "exposure", partial(self._exposure, exposure, steps)
@@ -166,12 +172,18 @@ class DetectorRun:
             return None
         resolved = self.settings.of_level("total", self.steps[0].run.resolved, records)
         return Mosaic(
-            name=total_names(self.tree, self.product).product,
+            name=self._numbered(total_names(self.tree, self.product).product),
             level=OF_VISIT,
             records=total_sky(records, resolved.parameters, self.settings, self.shop.threads),
             frame=self.steps[0].frame,
             resolved=resolved,
         )
+
+    def _numbered(self, name: ProductName) -> ProductName:
+        """Tell the products of a second field from those of the first."""
+        if self.field_number == 1:
+            return name
+        return ProductName(f"{name.stem}-field{self.field_number}", name.suffix)
 
     def _keep(
         self, kind: str, steps: Sequence[FilterSteps], compose: Callable[[], Mosaic | None]

@@ -13,9 +13,11 @@ import pytest
 import hapdask
 from hapdask.cli.astrodrizzle.reading import KINDS
 from hapdask.config import ASTRODRIZZLE_PRESETS, PRESETS
+from hapdask.config import tweakreg
 from hapdask.config.astrodrizzle import NAMES
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.config.upstream_names import WITHOUT_MEANING
+from hapdask.config.tweakreg_presets import ALIGN_PRESETS
+from hapdask.config.upstream_names import TWEAKREG_WITHOUT_MEANING, WITHOUT_MEANING
 from hapdask.observe import selection
 from hapdask.observe.instruments import INSTRUMENTS
 from hapdask.schema import VARIABLES
@@ -82,6 +84,13 @@ def test_what_is_passed_over_is_told():
     assert all(f"`{name}`" in page for name in own)
 
 
+def test_what_is_passed_over_of_tweakreg_is_told():
+    page = (ROOT / "docs/explanation/alignment.md").read_text()
+    assert all(f"`{name}`" in page for name in TWEAKREG_WITHOUT_MEANING)
+    how = (ROOT / "docs/how-to/align.md").read_text()
+    assert all(f"{preset}`" in how for preset in ALIGN_PRESETS)
+
+
 def test_the_page_of_instruments_is_that_of_the_table():
     page = (ROOT / "docs/explanation/instruments.md").read_text()
     rows = [line for line in page.splitlines() if re.match(r"\| [A-Z0-9]+/", line)]
@@ -125,13 +134,13 @@ def test_keywords_of_calls_are_those_of_the_code(page):
             if ast.unparse(node.func.value) == "hd":
                 known = inspect.signature(getattr(hapdask, node.func.attr)).parameters
                 any_name = any(p.kind is p.VAR_KEYWORD for p in known.values())
-                names = {*known, *(NAMES if any_name else ())}
+                names = {*known, *((*NAMES, *tweakreg.NAMES) if any_name else ())}
                 assert {word.arg for word in node.keywords} <= names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_settings_are_of_parameters(page):
-    known = {*NAMES, *(field.name for field in fields(DrizzleParameters))}
+    known = {*NAMES, *tweakreg.NAMES, *(field.name for field in fields(DrizzleParameters))}
     assert set(re.findall(r"--set ([a-z]\w*)=", page.read_text())) <= known
 
 

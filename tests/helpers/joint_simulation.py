@@ -51,6 +51,10 @@ class Field:
         self.galaxy = rng.random(n) < galaxies
         self.pm = np.where(self.galaxy[:, None], 0.0, rng.normal(common, scatter, (n, 2)))
 
+    def offsets(self):
+        """Places in the plane about the middle, arcsec."""
+        return [3600 * c for c in project(self.ra, self.dec, *self.center)]
+
     def at(self, epoch):
         base = unit_vectors(self.ra, self.dec)
         tangent = local_axes(base)

@@ -25,6 +25,10 @@ class Seen:
 
     def residuals(self, correction: Correction | None) -> Floats:
         """How far the points are from the truth, mas; by the header where None."""
+        return np.hypot(*self.off(correction).T)
+
+    def off(self, correction: Correction | None) -> Floats:
+        """The same as moves east and north, shape (points, 2)."""
         center = (
             correction.center
             if correction
@@ -34,7 +38,7 @@ class Seen:
             Places.make("", *sky, 0.0).in_plane(center).xy for sky in (self.header, self.truth)
         )
         moved = here if correction is None else apply_correction(correction, here)
-        return 1000.0 * np.hypot(*(moved - there).T)
+        return 1000.0 * (moved - there)
 
 
 @dataclass

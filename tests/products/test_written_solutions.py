@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import warnings
@@ -22,6 +23,8 @@ from hapdask.errors import InputError, ParameterError, StoreError
 from hapdask.observe.distortion import Correction
 from hapdask.observe.exposure import open_exposures
 from hapdask.observe.masks import write_mask
+from hapdask.products import side_file
+from hapdask.products.returned import hdus as hdus_module
 from hapdask.products.returned.collected import Found
 from hapdask.products.returned.copies import update_inputs, write_copies
 from hapdask.products.returned.flags import FlagChange
@@ -414,6 +417,20 @@ class TestOtherDistortion:
         assert fits.getdata(copy, "WCSCORR")["WCS_ID"][0].strip() == record.wcsname
 
 
+def _die_at(at, monkeypatch):
+    """Kill this process at the first write, sync or renaming, or after the renaming."""
+
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if at == "write":
+        monkeypatch.setattr(hdus_module, "_write_changed", die)
+    elif at == "after":
+        monkeypatch.setattr(side_file, "sync_folder", die)
+    else:
+        monkeypatch.setattr(os, at, die)
+
+
 class TestInPlace:
     @pytest.fixture
     def path(self, tmp_path):
@@ -453,6 +470,31 @@ class TestInPlace:
             update_inputs([new], None, solutions=given)
         assert path.read_bytes() == before
         assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+    @pytest.mark.parametrize("at", ["write", "fsync", "replace", "after"])
+    def test_killed_it_is_the_old_file_or_the_new_one(self, path, monkeypatch, at):
+        new, given = self.moved(path)
+        before = path.read_bytes()
+        child = os.fork()
+        if not child:  # dies where it is told, and never comes back
+            _die_at(at, monkeypatch)
+            update_inputs([new], None, solutions=given)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+        if at == "after":
+            check_map(path, new)
+        else:
+            assert path.read_bytes() == before
+            update_inputs([new], None, solutions=given)
+            check_map(path, new)
+        assert not list(path.parent.glob("*.part"))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_the_owner_stays(self, path):
+        new, given = self.moved(path)
+        os.chown(path, 1234, 2345)
+        update_inputs([new], None, solutions=given)
+        assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
 
     def test_nothing_is_written_before_all_is_known(self, path, tmp_path):
         other = Maker(tmp_path)("ia0a02aaq")

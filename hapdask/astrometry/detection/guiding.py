@@ -1,10 +1,8 @@
-"""Whether the telescope held still, told from the shapes of an exposure's sources.
+"""Whether the telescope held still, told from the sources of an exposure.
 
-A drift draws every star into the same streak: the second moments of many sources share an excess,
-L**2 / 12 along one direction.  Galaxies and cosmic rays that are left point anywhere, so the median
-over sources knows nothing of them.  What else makes a common direction must not count: pixels that
-are not square (between round on the sky and round on the pixels lies every honest image), and
-charge left behind along the columns, of which there is none near the amplifier.
+Three ways to fail, and what each does to every source alike: a drift makes one streak (`streaks`),
+jitter one width (`streaks`), a lock lost and found again two images (`doubles`).  Charge left
+behind along the columns makes streaks too, but none near the amplifier.
 
 The purpose of HAP's ``verify_guiding``; not its way, which looks for straight lines.
 """
@@ -16,24 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hapdask.astrometry.detection.chip_image import read_image
+from hapdask.astrometry.detection.doubles import find_double
 from hapdask.astrometry.detection.psf import expected_psf
+from hapdask.astrometry.detection.run import detect_sources
 from hapdask.astrometry.detection.shapes import Shapes, measure_shapes
+from hapdask.astrometry.detection.streaks import Streak, common_blur, common_streak
+from hapdask.astrometry.sources import EDGE, SATURATED, SourceList
 from hapdask.config.detection import StarParameters, load_detection
 from hapdask.observe.instruments import instrument_of
 from hapdask.observe.record import ExposureRecord
 
-Floats = NDArray[np.float64]
-
-#: What QUALITY says where guiding failed.
-_FAILED = ("gsfail", "tdf-down")
-#: Fewest sources that tell anything; shortest trail that counts, arcsec; how sure it must be.
-_FEWEST, _SHORTEST, _SURE = 6, 0.075, 4.0
-#: Part of the sources that must point the same way within so many degrees, and by how many sigma
-#: more of them than by chance.
-_AGREE, _WITHIN, _MORE = 0.5, 25.0, 5.0
+#: What QUALITY says where guiding failed, and FGSLOCK where it was not fine.
+_FAILED, _COARSE = ("gsfail", "tdf-down"), ("gy", "coarse")
+#: Fewest sources whose shapes tell anything.
+_FEWEST = 5
 #: A streak this near to the columns, degrees, is looked at near the amplifier alone: rows up to
 #: this part of the chip.
 _ALONG, _NEAR = 15.0, 0.35
@@ -43,17 +39,21 @@ _CONSTANT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Guiding:
-    """What the shapes of an exposure's sources say.
+    """What the sources of an exposure say about the telescope.
 
     Attributes
     ----------
     status : {"good", "trailed", "unknown"}
+        Trailed stands for all ways to fail.
     reason : str
+        For people; also what FGSLOCK says, where it is not FINE.
     length : float, arcsec
-        Of the common streak; NaN where there are too few sources.
+        Of the common streak, or between two images; NaN where there are too few sources.
     angle : float, degrees east of north, 0 to 180
     significance : float
+        Of the streak, in its error.
     sources : int
+        That have a shape.
     """
 
     status: str
@@ -69,13 +69,20 @@ class Guiding:
         return self.status == "trailed"
 
 
-def check_guiding(record: ExposureRecord, parameters: StarParameters | None = None) -> Guiding:
-    """Tell whether an exposure trails, or lost its lock.
+def check_guiding(
+    record: ExposureRecord,
+    sources: SourceList | None = None,
+    parameters: StarParameters | None = None,
+) -> Guiding:
+    """Tell whether an exposure trails, shakes, or lost its lock.
 
     Parameters
     ----------
     record : ExposureRecord
-        With its header cards, where QUALITY is to be heard.
+        With its header cards, where QUALITY and FGSLOCK are to be heard.
+    sources : SourceList, optional
+        Its stars by our own detection, among which second images are looked for; default: they are
+        detected.
     parameters : StarParameters, optional
         Of the detector's flags; default our own.
 
@@ -88,8 +95,8 @@ def check_guiding(record: ExposureRecord, parameters: StarParameters | None = No
     InputError
         If the exposure cannot be read.
     """
-    quality = str(dict(record.keywords).get("QUALITY", "")).lower()
-    said = next((word for word in _FAILED if word in quality), "")
+    cards = {key: str(value).lower() for key, value in record.keywords}
+    said = next((word for word in _FAILED if word in cards.get("QUALITY", "")), "")
     if said:
         return Guiding("trailed", f"QUALITY of the header says {said.upper()}")
     if parameters is None:
@@ -97,6 +104,21 @@ def check_guiding(record: ExposureRecord, parameters: StarParameters | None = No
         loaded = load_detection(row.instrume, row.detector)[0]
         assert isinstance(loaded, StarParameters)
         parameters = loaded
+    found = judge_shapes(_shapes(record, parameters))
+    if not found.trailed:
+        stars = detect_sources(record, parameters) if sources is None else sources
+        found = _judge_pairs(record, stars) or found
+    lock = cards.get("FGSLOCK", "")
+    if any(word in lock for word in _COARSE):
+        warned = f"{found.reason}; FGSLOCK of the header says {lock.upper()}"
+        found = Guiding(
+            found.status, warned, found.length, found.angle, found.significance, found.sources
+        )
+    return found
+
+
+def _shapes(record: ExposureRecord, parameters: StarParameters) -> list[Shapes]:
+    """Shapes of the sources of every chip that can be used."""
     found = []
     for chip in record.chips:
         image = read_image(
@@ -109,7 +131,7 @@ def check_guiding(record: ExposureRecord, parameters: StarParameters | None = No
         if image is not None:
             psf = expected_psf(record, chip, parameters.blur)
             found.append(measure_shapes(image, chip, psf))
-    return judge_shapes(found)
+    return found
 
 
 def judge_shapes(chips: Sequence[Shapes]) -> Guiding:
@@ -117,70 +139,51 @@ def judge_shapes(chips: Sequence[Shapes]) -> Guiding:
     n = sum(len(shapes.plus) for shapes in chips)
     if n < _FEWEST:
         return Guiding("unknown", f"{n} sources have a shape, fewer than {_FEWEST}", sources=n)
-    whole = _common(chips)
-    if not whole.trailed:
-        return whole
-    direction = _vector(whole)
-    columns = [np.dot(direction, shapes.column) for shapes in chips]
+    streak, blur = common_streak(chips), common_blur(chips)
+    figures = (streak.length, streak.angle, streak.significance, n)
+    told = (
+        f'{streak.length:.3f}" at {streak.angle:.0f} degrees, {streak.significance:.1f} sigma, '
+        f"{streak.agreeing} of {n} sources"
+    )
+    if streak.sure:
+        if not _is_charge(chips, streak):
+            return Guiding("trailed", f"sources share a streak of {told}", *figures)
+        told = "sources are drawn along the columns, but not near the amplifier: charge transfer"
+        return Guiding("good", told, *figures)
+    if blur.sure:
+        wide = f"{blur.agreeing} of {n} sources are {blur.width:.1f} times as wide as a star"
+        return Guiding(
+            "trailed", f"the telescope shook: {wide}, and hardly any is a star", *figures
+        )
+    return Guiding("good", f"no common streak: {told}", *figures)
+
+
+def _is_charge(chips: Sequence[Shapes], streak: Streak) -> bool:
+    """Whether a streak is charge left along the columns: there is none near the amplifier."""
+    columns = [float(np.dot(streak.vector, shapes.column)) for shapes in chips]
     if max(columns) < math.cos(2.0 * math.radians(_ALONG)):
-        return whole
-    near = [_part(shapes, shapes.row <= _NEAR) for shapes in chips]
+        return False
+    near = [shapes.take(shapes.row <= _NEAR) for shapes in chips]
     if sum(len(shapes.plus) for shapes in near) < _FEWEST:
-        return whole
-    there = _common(near)
-    share = (there.length / whole.length) ** 2 * float(np.dot(direction, _vector(there)))
-    if share > _CONSTANT:
-        return whole
-    return Guiding(
-        "good",
-        "sources are drawn along the columns, but not near the amplifier: charge transfer",
-        whole.length,
-        whole.angle,
-        whole.significance,
-        n,
-    )
+        return False
+    there = common_streak(near)
+    share = (there.length / streak.length) ** 2 * float(np.dot(streak.vector, there.vector))
+    return share <= _CONSTANT
 
 
-def _common(chips: Sequence[Shapes]) -> Guiding:
-    """Measure the excess that all sources share, less what the shape of pixels may make."""
-    plus, cross = (
-        np.concatenate([getattr(shapes, name) for shapes in chips]) for name in ("plus", "cross")
-    )
-    middle = np.array([np.median(plus), np.median(cross)])
-    scatter = 1.4826 * np.median(np.abs(np.concatenate([plus - middle[0], cross - middle[1]])))
-    sizes = [len(shapes.plus) for shapes in chips]
-    geometry = np.average([shapes.geometry for shapes in chips], axis=0, weights=sizes)
-    share = float(np.clip(middle @ geometry / max(geometry @ geometry, 1e-30), 0.0, 1.0))
-    honest = share * geometry
-    excess = middle - honest
-    size = float(np.hypot(*excess))
-    length = math.sqrt(12.0 * size)
-    sure = size / max(1.2533 * float(scatter) / math.sqrt(plus.size), 1e-12)
-    turn = math.atan2(excess[1], excess[0])
-    away = np.angle(np.exp(1j * (np.arctan2(cross - honest[1], plus - honest[0]) - turn))) / 2.0
-    agreeing = float(np.mean(np.abs(away) < math.radians(_WITHIN)))
-    # plus is east-west: an angle from north through east
-    angle = (90.0 - math.degrees(turn) / 2.0) % 180.0
-    chance = _WITHIN / 90.0
-    more = (agreeing - chance) / math.sqrt(chance * (1.0 - chance) / plus.size)
-    trailed = length > _SHORTEST and sure > _SURE and agreeing > _AGREE and more > _MORE
-    told = f'{length:.3f}" at {angle:.0f} degrees, {sure:.1f} sigma, {100 * agreeing:.0f} % agree'
-    return Guiding(
-        "trailed" if trailed else "good",
-        f"{plus.size} sources share a streak of {told}" if trailed else f"no common streak: {told}",
-        length,
-        angle,
-        sure,
-        plus.size,
-    )
-
-
-def _vector(found: Guiding) -> Floats:
-    turn = math.radians(2.0 * (90.0 - found.angle))
-    return np.array([math.cos(turn), math.sin(turn)])
-
-
-def _part(shapes: Shapes, which: NDArray[np.bool_]) -> Shapes:
-    return shapes._replace(
-        plus=shapes.plus[which], cross=shapes.cross[which], row=shapes.row[which]
-    )
+def _judge_pairs(record: ExposureRecord, sources: SourceList) -> Guiding | None:
+    """Say whether stars have second images; None where they have none."""
+    stars = sources.without(SATURATED | EDGE)
+    if len(stars) == 0:
+        return None
+    ra, dec = stars.sky(record)
+    north = (dec - dec[0]) * 3600.0
+    east = ((ra - ra[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec)) * 3600.0
+    scale = min(chip.idcscale or chip.distortion.pixel_scale for chip in record.chips)
+    double = find_double(east, north, stars.snr, stars.flux, scale)
+    if not double.sure:
+        return None
+    apart = math.hypot(double.east, double.north)
+    angle = math.degrees(math.atan2(double.east, double.north)) % 180.0
+    told = f'{double.pairs} sources have a second image {apart:.2f}" away at {angle:.0f} degrees'
+    return Guiding("trailed", f"the lock was lost: {told}", apart, angle, 0.0, double.sources)

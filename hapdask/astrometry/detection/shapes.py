@@ -16,6 +16,7 @@ from hapdask.astrometry.detection.psf import Psf
 from hapdask.observe.parts import ChipRecord
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 #: Threshold in noise, pixels of a segment, its signal to noise.
 _THRESHOLD, _PIXELS, _SNR = 4.0, 6, 40.0
@@ -24,6 +25,8 @@ _NARROW = 0.9
 #: Light beside a pixel, across the narrower direction, of what a star's middle has there; and the
 #: pixels that are looked at, part of the brightest one.
 _SHARP, _BRIGHT = 0.7, 0.4
+#: Part of the peak above which the core's width is measured.
+_CORE = 0.2
 #: Pixels around saturated ones, and along the border, whose segments do not count.
 _GROWN, _BORDER = 3, 2
 
@@ -36,6 +39,8 @@ class Shapes(NamedTuple):
     plus, cross : ndarray of float64, shape (n,), arcsec**2
         East-west less north-south second moment, and twice the mixed one: zero for round images;
         a streak of length L adds L**2 / 12 along its direction.
+    size : ndarray of float64
+        Width of its core, the mean of both axes, in units of a star's.
     row : ndarray of float64
         Of its centre, from the amplifier: 0 where charge goes the shortest way, 1 the longest.
     geometry : tuple of float, arcsec**2
@@ -47,9 +52,51 @@ class Shapes(NamedTuple):
 
     plus: Floats
     cross: Floats
+    size: Floats
     row: Floats
     geometry: tuple[float, float]
     column: tuple[float, float]
+
+    def take(self, which: NDArray[np.bool_]) -> Shapes:
+        """Keep some."""
+        kept = {name: getattr(self, name)[which] for name in ("plus", "cross", "size", "row")}
+        return self._replace(**kept)
+
+
+class _Moments(NamedTuple):
+    """Of segments: light, centre, second moments (pixels**2), number of pixels."""
+
+    mass: Floats
+    x: Floats
+    y: Floats
+    xx: Floats
+    yy: Floats
+    xy: Floats
+    area: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, which: Indices, y: Indices, x: Indices, value: Floats, n: int) -> _Moments:
+        def total(values: Floats) -> Floats:
+            return np.bincount(which, values, n).astype(np.float64)
+
+        mass = np.maximum(total(value), 1e-9)
+        mean_x, mean_y = total(value * x) / mass, total(value * y) / mass
+        dx, dy = x - mean_x[which], y - mean_y[which]
+        xx, yy, xy = (total(value * a * b) / mass for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+        return cls(mass, mean_x, mean_y, xx, yy, xy, np.bincount(which, minlength=n))
+
+    @property
+    def narrow(self) -> Floats:
+        """Width along the narrow axis, pixels."""
+        split = np.hypot(0.5 * (self.xx - self.yy), self.xy)
+        found: Floats = np.sqrt(np.maximum(0.5 * (self.xx + self.yy) - split, 0.0))
+        return found
+
+    @property
+    def mean(self) -> Floats:
+        """Geometric mean of the widths along both axes, pixels."""
+        found: Floats = np.maximum(self.xx * self.yy - self.xy**2, 0.0) ** 0.25
+        return found
 
 
 def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
@@ -73,33 +120,43 @@ def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
     y, x = np.nonzero(labels)
     which = labels[y, x] - 1
     value = light[y, x].astype(np.float64)
-
-    def total(values: Floats) -> Floats:
-        return np.bincount(which, values, n).astype(np.float64)
-
-    mass = np.maximum(total(value), 1e-9)
-    mean_x, mean_y = total(value * x) / mass, total(value * y) / mass
-    dx, dy = x - mean_x[which], y - mean_y[which]
-    xx, yy, xy = (total(value * a * b) / mass for a, b in ((dx, dx), (dy, dy), (dx, dy)))
-    area = np.bincount(which, minlength=n)
-    noise = image.background.at(mean_x, mean_y)[1]
-    snr = mass / np.sqrt(mass + area * noise**2)
-    narrow = np.sqrt(np.maximum(0.5 * (xx + yy) - np.hypot(0.5 * (xx - yy), xy), 0.0))
+    whole = _Moments.of(which, y, x, value, n)
+    noise = image.background.at(whole.x, whole.y)[1]
+    snr = whole.mass / np.sqrt(whole.mass + whole.area * noise**2)
     width = np.sqrt(psf.sigma**2 + 1.0 / 12.0)
-    kept = (area >= _PIXELS) & (snr >= _SNR) & (narrow > _NARROW * width)
+    kept = (whole.area >= _PIXELS) & (snr >= _SNR) & (whole.narrow > _NARROW * width)
     kept &= np.bincount(which, spoilt[y, x], n) == 0
     kept &= _smooth(light, labels, y, x, n, psf)
-    moments = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)[kept]
+    moments = np.stack(
+        [np.stack([whole.xx, whole.xy], -1), np.stack([whole.xy, whole.yy], -1)], -2
+    )[kept]
     jacobian = _jacobian(chip)
     on_sky = jacobian @ moments @ jacobian.T
-    row = mean_y[kept] / max(image.shape[0] - 1, 1)
+    row = whole.y[kept] / max(image.shape[0] - 1, 1)
     return Shapes(
         on_sky[:, 0, 0] - on_sky[:, 1, 1],
         2.0 * on_sky[:, 0, 1],
+        _core_width(which, y, x, value, noise)[kept] / width,
         1.0 - row if chip.tail < 0 else row,
-        _turned(_typical(narrow[kept], width) ** 2 * jacobian @ jacobian.T),
+        _turned(_typical(whole.narrow[kept], width) ** 2 * jacobian @ jacobian.T),
         _unit(_turned(np.outer(jacobian[:, 1], jacobian[:, 1]))) if chip.tail else (0.0, 0.0),
     )
+
+
+def _core_width(which: Indices, y: Indices, x: Indices, value: Floats, noise: Floats) -> Floats:
+    """Width of what is brighter than a part of the peak, as if nothing had been cut off.
+
+    A Gaussian cut at the part t of its peak keeps 1 + t ln t / (1 - t) of its second moments.
+    """
+    n = noise.size
+    peak = np.zeros(n)
+    np.maximum.at(peak, which, value)
+    cut = np.clip(_THRESHOLD * noise / np.maximum(peak, 1e-9), _CORE, 0.8)
+    inside = value >= (cut * peak)[which]
+    core = _Moments.of(which[inside], y[inside], x[inside], value[inside], n)
+    left = 1.0 + cut * np.log(cut) / (1.0 - cut)
+    found: Floats = core.mean / np.sqrt(left)
+    return found
 
 
 def _typical(narrow: Floats, width: float) -> float:

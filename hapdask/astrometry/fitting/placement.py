@@ -22,8 +22,9 @@ class Placement:
     ----------
     exposure : str
     status : {"aligned", "confirmed", "relative", "unaligned"}
-        Tied to a catalog and moved; tied and shown to be right as it is; tied to the exposures of
-        its group alone, and moved where that is shown to be better; left as it is.
+        Tied to a catalog and moved; tied, and the headers shown to be right, so that exposures
+        move only where they disagree with each other; tied to the exposures of its group alone;
+        left as it is.
     reason : str
     correction : Correction or None
         For `ExposureRecord.corrected`; None leaves the header.
@@ -36,8 +37,12 @@ class Placement:
         how far the fit would move it.
     relative_mas : float
         Stated error relative to the others of its group, statistical; NaN outside of any.
+    floor_mas : float
+        Systematic error per axis, of the detector; in no other error.
+    chi2 : float
+        Per degree of freedom, of the last fit; NaN unknown.
     header_mas : float
-        How far the exposure moves.
+        How far the exposure moves, or would.
     grade : int
         1 to 4 as HAP's; 5 without a tie to a catalog.
     reference : str
@@ -59,6 +64,8 @@ class Placement:
     rms_mas: float = math.nan
     error_mas: float = math.nan
     relative_mas: float = math.nan
+    floor_mas: float = math.nan
+    chi2: float = math.nan
     header_mas: float = math.nan
     grade: int = 5
     reference: str = ""

@@ -182,7 +182,7 @@ def _to_others(
 
 
 def _richest(rules: AlignmentParameters, matches: int) -> str | None:
-    """The richest geometry allowed for so many matches."""
+    """Give the richest geometry allowed for so many matches."""
     enough = [g for g in rules.geometries if matches >= rules.least(g)]
     return enough[-1] if enough else None
 

@@ -149,6 +149,7 @@ class TweakRegFit:
             matches=fit.matches if fit else 0,
             rms_mas=fit.total_rms_mas if fit else math.nan,
             error_mas=self.error_mas if self.correction else kept if fit else math.nan,
+            chi2=fit.chi2 if fit else math.nan,
             header_mas=self.header_mas,
             grade=self.grade,
             reference=self.reference,

@@ -177,41 +177,78 @@ class _Visit:
         for k in group.members:
             self.attempts[k] += tried
         if outcome.sound and outcome.fit is not None:
-            for k in group.members:
-                if k in self.open:
-                    self._follow(k, group, outcome)
+            self._follow(group, outcome)
 
-    def _follow(self, k: int, group: RelativeAlignment, outcome: Outcome) -> None:
-        """Place a member of a group that is tied to a catalog.
+    def _follow(self, group: RelativeAlignment, outcome: Outcome) -> None:
+        """Place the members of a group that is tied to a catalog: all of them move, or none.
 
-        The fit counts even where it only confirms the header of the reference exposure: that
-        header's own error, within the limit or not, must not pass to the others.
+        Were those left whose headers are right within the error, which is that of the catalog, they
+        would stand beside the others.  The fit counts even where it only confirms the header of
+        the reference exposure: that header's own error must not pass to the others.
         """
         assert outcome.fit is not None
         assert outcome.judgement is not None
-        total = compose(outcome.fit.correction, group.corrections[k])
-        header = self._header_mas(k, total)
+        members = [k for k in group.members if k in self.open]
+        totals = {k: compose(outcome.fit.correction, group.corrections[k]) for k in members}
+        moved = {k: self._header_mas(k, totals[k]) for k in members}
+        errors = {k: self._error_mas(k, group, outcome.fit) for k in members}
+        better = _rms(moved.values()) >= self.rules.better * _rms(errors.values())
+        # the headers are right on the whole, and yet may disagree
+        corrections = totals if better else self._to_each_other(group)
+        for k in members:
+            stays = self._header_mas(k, corrections[k], totals[k])
+            self.placements[k] = Placement(
+                exposure=self.exposures[k].name,
+                status="aligned" if better else "confirmed",
+                reason=_told(outcome.fit, moved[k], errors[k], better=better),
+                correction=corrections[k],
+                catalog=outcome.attempts[-1].catalog,
+                method="relative",
+                geometry=outcome.fit.geometry,
+                matches=outcome.fit.matches,
+                rms_mas=outcome.fit.total_rms_mas,
+                error_mas=math.hypot(errors[k], stays),
+                relative_mas=self._relative_mas(k, group, corrections[k]),
+                floor_mas=self.rules.floor,
+                chi2=outcome.fit.chi2,
+                header_mas=moved[k],
+                grade=outcome.judgement.grade,
+                reference=self.exposures[group.members[0]].name,
+                fit=outcome.fit,
+            )
+
+    def _error_mas(self, k: int, group: RelativeAlignment, fit: Fit) -> float:
+        """Stated error of a member after a fit of its group, mas."""
         points = apply_correction(group.corrections[k], self.outline(k, group.center))
-        there = float(np.sqrt(np.mean(outcome.fit.error_at(points) ** 2)))
-        error = math.hypot(there, group.errors[k])
-        better = header >= self.rules.better * error
-        self.placements[k] = Placement(
-            exposure=self.exposures[k].name,
-            status="aligned" if better else "confirmed",
-            reason=_told(outcome.fit, header, error, better=better),
-            correction=total if better else None,
-            catalog=outcome.attempts[-1].catalog,
-            method="relative",
-            geometry=outcome.fit.geometry,
-            matches=outcome.fit.matches,
-            rms_mas=outcome.fit.total_rms_mas,
-            error_mas=error if better else math.hypot(error, header),
-            relative_mas=group.errors[k] if better else math.hypot(group.errors[k], header),
-            header_mas=header,
-            grade=outcome.judgement.grade,
-            reference=self.exposures[group.members[0]].name,
-            fit=outcome.fit,
-        )
+        there = float(np.sqrt(np.mean(fit.error_at(points) ** 2)))
+        return math.hypot(there, group.errors[k])
+
+    def _relative_mas(
+        self, k: int, group: RelativeAlignment, correction: Correction | None
+    ) -> float:
+        """Stated error of a member against the others, mas."""
+        apart = 0.0 if correction is not None else self._header_mas(k, self._middle(group)[k])
+        return math.hypot(group.errors[k], apart)
+
+    def _middle(self, group: RelativeAlignment) -> dict[int, Correction]:
+        """Corrections that bring a group onto the middle of its headers."""
+        moves = [
+            (apply_correction(group.corrections[k], points) - points).mean(axis=0)
+            for k in group.members
+            for points in (self.outline(k, group.center),)
+        ]
+        # the median: one header that is far off must not draw the others away
+        east, north = (float(v) for v in -np.median(moves, axis=0))
+        onto = Correction(group.center, shift=(east, north))
+        return {k: compose(onto, group.corrections[k]) for k in group.members}
+
+    def _to_each_other(self, group: RelativeAlignment) -> dict[int, Correction | None]:
+        """Corrections onto the middle of the headers; none where these agree as well."""
+        middle = self._middle(group)
+        moved = {k: self._header_mas(k, correction) for k, correction in middle.items()}
+        if all(moved[k] < self.rules.better * group.errors[k] for k in group.members):
+            return dict.fromkeys(group.members)
+        return dict(middle)
 
     def _place_alone(self, k: int, catalog: Places, method: str) -> None:
         """Fit one exposure to a catalog."""
@@ -246,6 +283,8 @@ class _Visit:
             error_mas=outcome.error
             if outcome.accepted
             else math.hypot(outcome.error, outcome.header),
+            floor_mas=self.rules.floor,
+            chi2=outcome.fit.chi2,
             header_mas=outcome.header,
             grade=outcome.judgement.grade,
             fit=outcome.fit,
@@ -275,51 +314,52 @@ class _Visit:
         total = compose(onto, group.corrections[k])
         error = math.hypot(led.error_mas, group.errors[k], group.errors[leader])
         header = self._header_mas(k, total)
-        better = header >= self.rules.better * error
+        # beside a leader that stays a follower moves where the two headers are shown to disagree
+        between = math.hypot(group.errors[k], group.errors[leader])
+        better = led.correction is not None or header >= self.rules.better * between
         self.placements[k] = replace(
             led,
             exposure=self.exposures[k].name,
-            status="aligned" if better else "confirmed",
             reason=f"follows {led.exposure}" if better else "the header is as good",
             correction=total if better else None,
             method="relative",
             error_mas=error if better else math.hypot(error, header),
-            relative_mas=group.errors[k] if better else math.hypot(group.errors[k], header),
+            relative_mas=between if better else math.hypot(between, header),
             header_mas=header,
             reference=led.exposure,
         )
 
     def _settle(self, group: RelativeAlignment) -> None:
         """Bring a group that no catalog ties onto the middle of its headers."""
-        moves = [
-            (apply_correction(group.corrections[k], points) - points).mean(axis=0)
-            for k in group.members
-            for points in (self.outline(k, group.center),)
-        ]
-        # the median: one header that is far off must not draw the others away
-        east, north = (float(v) for v in -np.median(moves, axis=0))
-        onto = Correction(group.center, shift=(east, north))
-        totals = {k: compose(onto, group.corrections[k]) for k in group.members}
-        moved = {k: self._header_mas(k, total) for k, total in totals.items()}
-        better = any(moved[k] >= self.rules.better * group.errors[k] for k in group.members)
-        told = "tied to the visit alone" + ("" if better else ", where its header has it")
+        corrections = self._to_each_other(group)
+        told = "tied to the visit alone"
         for k in group.members:
+            correction = corrections[k]
+            stays = "" if correction is not None else ", where its header has it"
             self.placements[k] = replace(
                 self.placements[k],
                 status="relative",
-                reason=f"{told}; {self.placements[k].reason}",
-                correction=totals[k] if better else None,
+                reason=f"{told}{stays}; {self.placements[k].reason}",
+                correction=correction,
                 method="relative",
-                header_mas=moved[k],
-                relative_mas=group.errors[k] if better else math.hypot(group.errors[k], moved[k]),
+                relative_mas=self._relative_mas(k, group, correction),
+                header_mas=self._header_mas(k, correction),
                 reference=self.exposures[group.members[0]].name,
             )
 
-    def _header_mas(self, k: int, correction: Correction) -> float:
-        """How far a correction moves an exposure, rms over it, mas."""
-        points = self.outline(k, correction.center)
-        moved = apply_correction(correction, points) - points
-        return 1000.0 * float(np.sqrt((moved**2).sum(axis=1).mean()))
+    def _header_mas(
+        self, k: int, correction: Correction | None, other: Correction | None = None
+    ) -> float:
+        """How far two corrections, or one and the header, are apart, rms over it, mas."""
+        known = correction or other
+        if known is None:
+            return 0.0
+        points = self.outline(k, known.center)
+        here, there = (
+            points if each is None else apply_correction(each, points)
+            for each in (correction, other)
+        )
+        return 1000.0 * float(np.sqrt(((here - there) ** 2).sum(axis=1).mean()))
 
     def finished(self) -> list[Placement]:
         """Give the placements with all that was tried."""
@@ -327,6 +367,10 @@ class _Visit:
             replace(placement, attempts=tuple(tried))
             for placement, tried in zip(self.placements, self.attempts, strict=True)
         ]
+
+
+def _rms(values: Iterable[float]) -> float:
+    return math.sqrt(float(np.mean([v**2 for v in values])))
 
 
 def _told(fit: Fit, header: float, error: float, *, better: bool) -> str:

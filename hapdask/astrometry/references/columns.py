@@ -79,6 +79,8 @@ _WORDS = {
     "arcsec/year": "arcsec / yr",
 }
 _BRACKETED = re.compile(r"[\[(]([^\])]*)[\])]")
+#: As 10:00:01.3, 10 00 01.3 and 10h00m01.3s; with a minus or plus.
+_SEXAGESIMAL = re.compile(r"[-+]?\d+\s*[:hd\s]\s*\d")
 _UNKNOWN = frozenset(("", "null", "none", "nan", "n/a", "na", "-", "--", "\\n"))
 
 
@@ -182,7 +184,7 @@ def numbers(field: str, column: Column, units: str | None, path: str) -> FloatAr
         raise InputError(path, f"column {column.name!r} has {values.ndim} dimensions, not one")
     if values.dtype.kind in "SUO":
         text = [_text(value) for value in values.tolist()]
-        if field in ("ra", "dec") and any(":" in value for value in text):
+        if field in ("ra", "dec") and any(_SEXAGESIMAL.match(value) for value in text):
             return _sexagesimal(field, text)
         data = np.array([_number(value) for value in text], dtype=np.float64)
     else:
@@ -213,10 +215,15 @@ def _number(value: str) -> float:
 def _sexagesimal(field: str, values: list[str]) -> FloatArray:
     from astropy.coordinates import Angle
 
+    unit = "hourangle" if field == "ra" else "deg"
+    try:
+        return np.asarray(Angle(values, unit=unit).deg, dtype=np.float64)
+    except ValueError:  # one of them is none: one by one
+        pass
     out = np.full(len(values), np.nan)
     for i, value in enumerate(values):
         try:
-            out[i] = Angle(value, unit="hourangle" if field == "ra" else "deg").deg
+            out[i] = Angle(value, unit=unit).deg
         except ValueError:  # stays unknown, and its row is dropped with a word
             continue
     return out

@@ -267,7 +267,7 @@ def _answered(
     except HapdaskError as error:
         kept = caching.load(key) if is_kept else None
         return kept, str(error), kept is not None
-    if is_kept:
+    if is_kept and len(answer.catalog):  # a service in trouble finds nothing, tomorrow it does
         caching.save(key, answer)
     return answer, "", False
 

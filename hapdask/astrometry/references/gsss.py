@@ -8,6 +8,7 @@ service returns the positions at the catalog's own epochs (facts/hap.md 3.4b).
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ CATALOGS = {
 }
 #: Detections that a star of the service must have, as upstream asks.
 _MIN_DETECTIONS = 5
+#: Columns of errors whose unit the service does not tell: of GSC 2.4 they could be arcsec or mas.
+_UNTOLD = ("raErr", "decErr")
+#: Errors of GSC 2.4's places, mas: with Gaia's motions they are Gaia's, the rest is from plates.
+_WITH_MOTION, _PLATES = 2.0, 200.0
 _COUNT = re.compile(r"^\D*?(\d+)\D*$")
 
 
@@ -110,6 +115,8 @@ class GsssSource:
         url = self.question(region)
         body = fetch(url, self.limits, kind="text/csv")
         table, notes = parse(body, url)
+        if self.name.startswith("GSC"):
+            notes += _with_safe_errors(table)
         date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         answer = standardise(table, name=self.name, origin=url, date=date)
         return Answer(answer.catalog, tuple(notes) + answer.notes)
@@ -168,6 +175,26 @@ def parse(body: bytes, url: str) -> tuple[Table, list[str]]:
     for i, name in enumerate(names):
         columns.setdefault(name, [row[i] for row in whole])  # of columns named alike the first
     return Table({name: np.array(values, dtype=np.str_) for name, values in columns.items()}), notes
+
+
+def _with_safe_errors(table: Table) -> list[str]:
+    """Put errors that are safe in place of those in unknown units; an error too small misleads."""
+    names = {name.lower(): name for name in table.colnames}
+    if not len(table) or "rapm" not in names:
+        return []
+    motion = np.char.strip(np.asarray(table[names["rapm"]], dtype=np.str_))
+    moves = np.array([_is_number(text) for text in motion])
+    errors = np.where(moves, _WITH_MOTION, _PLATES).astype(np.str_)
+    for name in _UNTOLD:
+        table[names.get(name.lower(), name)] = errors
+    return [f"errors taken as {_WITH_MOTION:g} mas with a motion, {_PLATES:g} mas without"]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _is_heading(line: str) -> bool:

@@ -209,7 +209,7 @@ def _plain(file: BinaryIO) -> bytes:
 
 def _is_number(name: str) -> bool:
     try:
-        float(name)
+        float(name.replace(":", ""))  # as 10:00:01.3
     except ValueError:
         return False
     return True

@@ -9,7 +9,7 @@ detections of one exposure, or two stars, is resolved one to one (`resolving`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,29 @@ class Association:
         Of each detection; at most one detection of an exposure has a given source.
     star : ndarray of int, shape (sources,)
         Row in the stars, or -1.
+    near : tuple of ndarray of int
+        Per exposure: rows of the stars in its field, seen or not.
     """
 
     exposure: Ints
     direction: Floats
     source: Ints
     star: Ints
+    near: tuple[Ints, ...] = ()
+
+    def without(self, exposures: Ints) -> Association:
+        """Let the detections of some exposures (their numbers) be sources of their own."""
+        loose = np.flatnonzero(np.isin(self.exposure, exposures))
+        source = self.source.copy()
+        source[loose] = len(self.star) + np.arange(len(loose))
+        star = np.concatenate([self.star, np.full(len(loose), -1, np.int64)])
+        return replace(self, source=source, star=star)
+
+    def without_stars(self, exposures: Ints) -> Association:
+        """Let the sources of some exposures (their numbers) be no reference stars."""
+        star = self.star.copy()
+        star[self.source[np.isin(self.exposure, exposures)]] = -1
+        return replace(self, star=star)
 
 
 def associate(exposures: Sequence[ExposureSources], stars: Stars, radius: float) -> Association:
@@ -85,7 +102,9 @@ def associate(exposures: Sequence[ExposureSources], stars: Stars, radius: float)
     group = _groups(len(center) + len(stars.epoch), np.concatenate(friends))
     of_detection, of_star = group[cell], group[len(center) :]
     source, star = resolve(exposure, direction, of_detection, of_star, epoch_stars, reach)
-    return _numbered(exposure, direction, source, star)
+    return replace(
+        _numbered(exposure, direction, source, star), near=tuple(rows for rows, _ in epoch_stars)
+    )
 
 
 def _aligned(e: ExposureSources) -> Floats:

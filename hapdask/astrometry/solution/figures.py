@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,28 @@ _WIDE, _LOST = 2.0, 0.3
 _DECIMALS = (3, 3, 4, 4, 4, 4)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A solved group.
+
+    Attributes
+    ----------
+    problem : Problem
+    solved : Solved
+    refused : dict of str to str
+        Exposures whose sources were left out, and why.
+    notes : tuple of str
+    """
+
+    problem: Problem
+    solved: Solved
+    refused: dict[str, str]
+    notes: tuple[str, ...]
+
+
 def solved_exposures(
     given: Sequence[ExposureSources],
-    parts: Sequence[tuple[Problem, Solved]],
+    parts: Sequence[Part],
     version: int,
     published: Release | None,
 ) -> tuple[list[SolvedExposure], list[str]]:
@@ -37,7 +57,7 @@ def solved_exposures(
     Parameters
     ----------
     given : sequence of ExposureSources
-    parts : sequence of (Problem, Solved)
+    parts : sequence of Part
     version : int
     published : Release or None
     """
@@ -45,14 +65,15 @@ def solved_exposures(
     made: list[SolvedExposure] = []
     notes: list[str] = []
     group = 0 if published is None else 1 + max((e.group for e in published.exposures), default=-1)
-    for problem, solved in parts:
+    for part in parts:
+        problem, solved = part.problem, part.solved
         tie = _Ties(problem, solved, published)
         labels = {label: group + k for k, label in enumerate(tie.labels())}
         group += len(labels)
         for j in np.flatnonzero(~problem.held):
             source = named[problem.names[j]]
             number = labels.get(int(tie.label[j]), -1)
-            made.append(_exposure(problem, solved, int(j), source, tie, number, version))
+            made.append(_exposure(part, int(j), source, tie, number, version))
         for label, number in labels.items():
             members = [problem.names[j] for j in np.flatnonzero(tie.label == label)]
             if tie.of_label[label] == "header":
@@ -60,6 +81,7 @@ def solved_exposures(
                     f"group {number} ({len(members)} exposures, first {members[0]}) has no "
                     "reference star: its place on the sky is that of its headers"
                 )
+        notes += [f"the group of {problem.names[0]}: {note}" for note in part.notes]
         if not solved.converged:
             notes.append(f"the group of {problem.names[0]} did not settle: see its residuals")
     return made, notes
@@ -108,14 +130,14 @@ class _Ties:
 
 
 def _exposure(
-    problem: Problem,
-    solved: Solved,
+    part: Part,
     j: int,
     source: ExposureSources,
     tie: _Ties,
     group: int,
     version: int,
 ) -> SolvedExposure:
+    problem, solved = part.problem, part.solved
     theta = [round(float(t), d) + 0.0 for t, d in zip(solved.theta[j], _DECIMALS, strict=True)]
     relative = solved.covariances.relative[j]
     here = np.flatnonzero((problem.exposure == j) & solved.weights.used)
@@ -133,6 +155,8 @@ def _exposure(
     }
     known = int(np.sum(problem.exposure == j))
     verdict = _verdict(tie.of(j), group, undetermined, square, freedom, known, len(here))
+    if source.name in part.refused:
+        verdict = Verdict("rejected", f"{part.refused[source.name]}: its header's WCS stands")
     return SolvedExposure(
         name=source.name,
         visit=source.visit,

@@ -30,9 +30,12 @@ class JointParameters:
     pm_scatter : float, mas / yr
         Scatter of the stars' proper motions per axis: the prior of those that have none measured.
     mean_motion : float, mas / yr
-        Scatter, per axis, of the *common* proper motion of a field's stars; 0 says that stars
-        stand still on average, and then visits years apart that are tied by stars alone have
-        errors stated too small wherever the field really moves.
+        Scatter, per axis, of the *common* proper motion of a field's stars: the Sun's motion and
+        the Galaxy's rotation move a field by some mas / yr as a whole.  Visits years apart that
+        are tied by stars of unknown motion alone cannot tell it from an error of pointing.  It
+        moves no solution, but their errors are stated with it; 0 says that stars stand still on
+        average, and with a true 3 mas / yr errors five years apart are then five times those
+        stated.
     reference_error : float, mas
         Of reference stars whose catalog states none.
     header_shift, header_rotation, header_scale : float, mas
@@ -56,7 +59,7 @@ class JointParameters:
     radius: float = 0.15
     clip: float = 4.0
     pm_scatter: float = 7.0
-    mean_motion: float = 0.0
+    mean_motion: float = 3.0
     reference_error: float = 5.0
     header_shift: float = 1000.0
     header_rotation: float = 20.0

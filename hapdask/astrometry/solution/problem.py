@@ -36,6 +36,8 @@ Bools = NDArray[np.bool_]
 _AT_REST = 1e-3
 #: A source without any measurement left stays within so much of its base, mas.
 _LOOSE = 1e5
+#: A star's proper motion is measured where its error is below this share of the stars' scatter.
+_MEASURED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +208,7 @@ def make_problem(
         parallax=parallax,
         prior=prior,
         prior_error=prior_error,
-        drifting=~galaxy & ~ours.measured_motion(stars),
+        drifting=~galaxy & ~ours.measured_motion(stars, parameters.pm_scatter),
         star=star,
         earth=earth_at(np.array([e.mjd for e in mine])),
         parameters=parameters,
@@ -249,9 +251,10 @@ class _Sources:
         # Rounded, so that a published epoch is exactly the one that was used.
         return cls(source, begin, mean, np.round(2000.0 + offset, 4), star)
 
-    def measured_motion(self, stars: Stars) -> Bools:
+    def measured_motion(self, stars: Stars, scatter: float) -> Bools:
+        """Tell whose motion is known better than that of any star; not that of a prior."""
         known = self.star >= 0
-        known[known] = np.isfinite(stars.pm_error[self.star[known], 0])
+        known[known] = stars.pm_error[self.star[known]].max(axis=1) < _MEASURED * scatter
         return np.asarray(known)
 
     def based(self, stars: Stars) -> tuple[Floats, Floats, Floats]:
@@ -273,7 +276,7 @@ class _Sources:
             error[2 * votes > seen, 2:] = _AT_REST
         known, row = self.star >= 0, self.star[self.star >= 0]
         error[known, :2] = stars.error[row]
-        motion = self.measured_motion(stars)
+        motion = self.measured_motion(stars, parameters.pm_scatter)
         prior[motion, 2:] = stars.pm[self.star[motion]]
         error[motion, 2:] = stars.pm_error[self.star[motion]]
         return prior, error

@@ -81,8 +81,8 @@ class Weights:
         return cls.of(problem, np.zeros(len(problem.names)), *all_in)
 
     def same(self, other: Weights) -> bool:
-        """Whether the same measurements are in."""
-        names = ("extra", "used", "place_used", "motion_used")
+        """Whether all measurements weigh the same."""
+        names = ("detection", "prior")
         return all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
 
 

@@ -13,17 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.solution.association import Association, associate
-from hapdask.astrometry.solution.figures import solved_exposures
+from hapdask.astrometry.solution.figures import Part, solved_exposures
 from hapdask.astrometry.solution.inputs import ExposureSources, References, Stars, in_order
-from hapdask.astrometry.solution.iterating import Solved, iterate
+from hapdask.astrometry.solution.iterating import iterate
 from hapdask.astrometry.solution.parameters import JointParameters
-from hapdask.astrometry.solution.problem import Problem, make_problem
+from hapdask.astrometry.solution.problem import make_problem
 from hapdask.astrometry.solution.release import Release, SolvedExposure
 from hapdask.astrometry.solution.solved_sources import merged, solved_sources
+from hapdask.astrometry.solution.trust import doubts
 from hapdask.errors import ParameterError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+#: The most solutions of a group, each without what was not to be trusted in the one before.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +108,43 @@ def solve(
     stars = Stars.of(references, parameters.reference_error)
     association = associate(ordered, stars, parameters.radius)
     free = np.array([e.name not in held for e in given], bool)
+    parts = [
+        _settled(ordered, group, association, stars, held, parameters)
+        for group in _groups(ordered, association, free)
+    ]
+    release = _release(given, parts, published, parameters)
+    return JointSolution(release, _residuals(ordered, association, rows, parts))
+
+
+def _settled(
+    exposures: Sequence[ExposureSources],
+    group: Ints,
+    association: Association,
+    stars: Stars,
+    held: dict[str, SolvedExposure],
+    parameters: JointParameters,
+) -> Part:
+    """Solve a group until no exposure and no reference stars in it fit by chance alone."""
+    size = np.array([len(exposures[k]) for k in group], np.int64)
+    near = len(set().union(*(association.near[k].tolist() for k in group)))
     start = {name: np.array(solved.parameters) for name, solved in held.items()}
-    parts: list[tuple[Problem, Solved]] = []
-    for group in _groups(ordered, association, free):
-        problem = make_problem(ordered, group, association, stars, start, parameters)
+    refused: dict[str, str] = {}
+    notes: list[str] = []
+    while True:
+        problem = make_problem(exposures, group, association, stars, start, parameters)
         covariance = np.zeros((len(group), 6, 6))
         for k, name in enumerate(problem.names):
             if name in held:
                 covariance[k] = held[name].covariance
-        parts.append((problem, iterate(problem, covariance)))
-    release = _release(given, parts, published, parameters)
-    return JointSolution(release, _residuals(ordered, association, rows, parts))
+        solved = iterate(problem, covariance)
+        found = doubts(problem, solved, size, near)
+        if not found or len(notes) + 1 >= _ROUNDS:
+            return Part(problem, solved, refused, tuple(note for note in notes if note))
+        refused |= {problem.names[j]: why for j, why in found.exposures.items()}
+        notes.append(f"{found.stars}: they are left out" if found.stars else "")
+        association = association.without(group[list(found.exposures)])
+        if found.stars:
+            association = association.without_stars(group)
 
 
 def _held(given: Sequence[ExposureSources], published: Release | None) -> dict[str, SolvedExposure]:
@@ -174,13 +204,13 @@ def _groups(
 
 def _release(
     given: Sequence[ExposureSources],
-    parts: Sequence[tuple[Problem, Solved]],
+    parts: Sequence[Part],
     published: Release | None,
     parameters: JointParameters,
 ) -> Release:
     version = 1 if published is None else published.version + 1
     solved, notes = solved_exposures(given, parts, version, published)
-    sources = solved_sources(parts)
+    sources = solved_sources([(part.problem, part.solved) for part in parts])
     if published is not None:
         sources = merged(published.sources, sources, parameters.radius)
         solved += list(published.exposures)
@@ -190,8 +220,8 @@ def _release(
         parameters=parameters.to_dict(),
         exposures=tuple(sorted(solved, key=lambda e: (e.mjd, e.name))),
         sources=sources,
-        chi_square=float(f"{sum(s.square for _, s in parts):.6e}"),
-        freedom=float(f"{sum(s.freedom for _, s in parts):.6e}"),
+        chi_square=float(f"{sum(p.solved.square for p in parts):.6e}"),
+        freedom=float(f"{sum(p.solved.freedom for p in parts):.6e}"),
         notes=tuple(notes),
     )
 
@@ -200,13 +230,13 @@ def _residuals(
     exposures: Sequence[ExposureSources],
     association: Association,
     rows: Sequence[NDArray[np.intp]],
-    parts: Sequence[tuple[Problem, Solved]],
+    parts: Sequence[Part],
 ) -> Residuals:
     none = np.zeros(0, np.int64)
-    detection = np.concatenate([none, *(p.detection for p, _ in parts)])
-    left = np.concatenate([np.zeros((0, 2)), *(s.residual for _, s in parts)])
-    error = np.concatenate([np.zeros(0), *(p.error for p, _ in parts)])
-    used = np.concatenate([np.zeros(0, bool), *(s.weights.used for _, s in parts)])
+    detection = np.concatenate([none, *(p.problem.detection for p in parts)])
+    left = np.concatenate([np.zeros((0, 2)), *(p.solved.residual for p in parts)])
+    error = np.concatenate([np.zeros(0), *(p.problem.error for p in parts)])
+    used = np.concatenate([np.zeros(0, bool), *(p.solved.weights.used for p in parts)])
     row = np.concatenate([none, *rows])[detection]
     index = association.exposure[detection]
     order = np.lexsort((row, index))

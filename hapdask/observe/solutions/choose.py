@@ -113,6 +113,14 @@ class Solutions:
         return with_solution(file, solution)
 
 
+def solution_names(file: FitsFile) -> tuple[str, ...]:
+    """List the WCSNAMEs of a scanned exposure once each: primary, alternates, headerlets."""
+    first = science(file)[0].header if science(file) else {}
+    names = [str(first.get(f"WCSNAME{key}") or "").strip() for key in ("", *_keys(file))]
+    names += [headerlet.wcsname for headerlet in list_headerlets(file)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def judge_wcs(file: FitsFile, verdict: Verdict) -> Verdict:
     """Warn of an exposure that will be used without a distortion model, though there is one."""
     idctab = str(file.hdus[0].header.get("IDCTAB") or "").strip()

@@ -174,6 +174,52 @@ class ParameterLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLine:
+    """One try to align an exposure, and why it was accepted or refused; rms in mas."""
+
+    catalog: str
+    method: str
+    geometry: str
+    matches: int
+    rms: float | None
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignmentLine:
+    """The alignment of one exposure; figures in mas, None where there are none.
+
+    Attributes
+    ----------
+    name, visit, detector, status, reason, catalog, method, geometry, guiding, wcsname : str
+    matches : int
+    rms, error, moved : float or None
+        Of the fit; stated error; distance from the header.
+    attempts : tuple of AttemptLine
+    catalogs : tuple of str
+        What became of every catalog that was asked.
+    """
+
+    name: str
+    visit: str
+    detector: str
+    status: str
+    reason: str
+    catalog: str = ""
+    method: str = ""
+    geometry: str = ""
+    guiding: str = ""
+    wcsname: str = ""
+    matches: int = 0
+    rms: float | None = None
+    error: float | None = None
+    moved: float | None = None
+    attempts: tuple[AttemptLine, ...] = ()
+    catalogs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileLine:
     """A product: ``path`` is relative to the report, ``written`` whether this run wrote it."""
 
@@ -213,7 +259,7 @@ class RunReport:
     machine : mapping of str to str
         Threads, cores, memory, ...
     versions : mapping of str to str
-    inputs, parameters, places, layers, files, pictures
+    inputs, parameters, places, layers, alignments, files, pictures
     pictures_more : int
         Pictures that are not shown, to keep the report small.
     """
@@ -228,6 +274,7 @@ class RunReport:
     parameters: tuple[ParameterLine, ...] = ()
     places: tuple[PlaceLine, ...] = ()
     layers: tuple[LayerLine, ...] = ()
+    alignments: tuple[AlignmentLine, ...] = ()
     files: tuple[FileLine, ...] = ()
     pictures: tuple[PictureLine, ...] = ()
     pictures_more: int = 0

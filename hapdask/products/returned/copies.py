@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hapdask.errors import InputError, StoreError
 from hapdask.observe.record import ExposureRecord
+from hapdask.products.names import inside
 from hapdask.products.returned.collected import Found, changes_by_file
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.returned.hdus import Change, Changes, Values, copy_changed
@@ -40,9 +41,11 @@ def write_copies(
     change: FlagChange | None,
     *,
     solutions: Found | None = None,
+    more: Mapping[str, Changes] | None = None,
+    names: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Copies:
-    """Write updated copies of the files of exposures, under their own names.
+    """Write updated copies of the files of exposures.
 
     Parameters
     ----------
@@ -55,6 +58,10 @@ def write_copies(
         Which bits are set and cleared; None where neither flags nor skies are given back.
     solutions : Found, optional
         What is known of the exposures' new WCSs, which are those of the records.
+    more : mapping of str to Changes, optional
+        What else changes, by the address of the file.
+    names : mapping of str to str, optional
+        Plain names of the copies, by the address of the file; their own if absent.
     overwrite : bool
         Whether copies that are there may be replaced.
 
@@ -70,7 +77,13 @@ def write_copies(
     """
     target = Path(folder)
     by_file, failures = changes_by_file(exposures, change, solutions)
-    paths = {url: target / _plain_name(url) for url in by_file}
+    for url, changes in (more or {}).items():
+        by_file[url] = by_file[url] | changes if url in by_file else changes
+    given = names or {}
+    paths = {
+        url: inside(target, given[url]) if url in given else target / _plain_name(url)
+        for url in by_file
+    }
     _check_targets(paths)
     target.mkdir(parents=True, exist_ok=True)
     written = []

@@ -22,6 +22,8 @@ from hapdask.products.names import ProductName, Suffix, visit_name
 
 _SUFFIX: dict[InputSuffix, Suffix] = {"flc": "drc", "flt": "drz"}
 TOTAL = "total"
+#: Inputs whose flags lie in a second file, which is found by this name.
+_WITH_COMPANION = "_c0m.fits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def exposure_names(tree: VisitTree, record: ExposureRecord) -> ExposureNames:
     detector = (record.instrument, record.detector, record.filter)
     root = exposure_root(record.name)
     name = visit_name(tree.proposal, tree.obset, *detector, root, suffix=_SUFFIX[given])
-    return ExposureNames(name, f"{name.stem}_{given}.fits")
+    has_companion = record.url.removesuffix(".gz").endswith(_WITH_COMPANION)
+    suffix = _WITH_COMPANION.removesuffix(".fits") if has_companion else f"_{given}"
+    return ExposureNames(name, f"{name.stem}{suffix}.fits")
 
 
 def filter_names(

@@ -95,6 +95,13 @@ def test_failures_and_damaged_answers_are_not_kept(service, tmp_path):
         assert len(stars) == 12
 
 
+def test_that_nothing_was_found_is_not_kept(service):
+    nowhere = Cone(10.0, 10.0, 0.02)
+    for times in (1, 2):
+        assert find_references("GAIAeDR3", nowhere, MJD)[1][0].status == "empty"
+        assert len(service.asked) == times
+
+
 def test_a_cache_that_cannot_be_written_is_no_failure(service, monkeypatch, tmp_path, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HAPDASK_CACHE", str(tmp_path / "file"))

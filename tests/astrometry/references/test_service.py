@@ -8,6 +8,7 @@ import gsss_server
 import numpy as np
 import pytest
 
+from hapdask.astrometry.references import gsss
 from hapdask.astrometry.references.finding import find_references
 from hapdask.astrometry.references.gsss import VARIABLE, GsssSource, parse
 from hapdask.astrometry.references.region import Cone
@@ -18,6 +19,7 @@ from hapdask.sky.footprint import Footprint
 
 MJD = 59945.25
 FIELD = Cone(359.99, -45.0, 0.05)
+MOVES = ("1.5", "-2.0", "null", "")
 QUICK = Limits(seconds=0.4, silence=0.3, megabytes=1.0)
 
 
@@ -147,6 +149,18 @@ def test_answers_of_several_shapes(body, n, noted):
     assert len(notes) == noted
     if n:
         assert table[next(c for c in table.colnames if c.lower() == "ra")][0] == "1.0"
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
+def test_errors_of_gsc_are_safe_whatever_their_unit(monkeypatch, unit):
+    rows = [
+        f"{150 + 0.01 * k},0.{k}1,2.0,{0.3 * unit},{m},0.1,{m},0.1" for k, m in enumerate(MOVES)
+    ]
+    body = "ra,raErr,dec,decErr,rapm,rapmErr,decpm,decpmErr\n" + "\n".join(rows)
+    monkeypatch.setattr(gsss, "fetch", lambda *_, **__: f"{len(rows)}\n{body}".encode())
+    stars, notes = GsssSource("GSC242").ask(Cone(150.0, 2.0, 0.1))
+    assert stars.ra_error.tolist() == stars.dec_error.tolist() == [2.0, 2.0, 200.0, 200.0]
+    assert "errors taken as 2 mas with a motion, 200 mas without" in notes
 
 
 def test_parameters():

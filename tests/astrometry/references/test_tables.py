@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
@@ -170,6 +171,45 @@ def test_numbers_that_belie_their_units_are_refused(column, factor):
     table[column] = table[column] * factor
     with pytest.raises(InputError, match=f"column '{column}'.*so it is not in mas"):
         read(table)
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        ("10:00:01.5", "-02:00:30"),
+        ("10 00 01.5", "-02 00 30"),
+        ("10h00m01.5s", "-02d00m30s"),
+    ],
+)
+def test_sexagesimal_places(tmp_path, ra, dec):
+    stars, _ = read(Table({"ra": [ra, "nonsense"], "dec": [dec, dec]}))
+    assert len(stars) == 1
+    assert stars.ra[0] == pytest.approx(150.00625)
+    assert stars.dec[0] == pytest.approx(-2.0 - 30 / 3600)
+    if ":" in ra:
+        (tmp_path / "bare.txt").write_text(f"{ra} {dec}\n{ra} {dec}\n")
+        assert len(read_table(str(tmp_path / "bare.txt"))) == 2
+
+
+def test_places_as_skycoord(tmp_path):
+    places = SkyCoord([150.0, 150.1], [2.0, 2.1], unit="deg", frame="icrs")
+    for table in (Table({"sky_centroid": places}), Table({"sky_centroid": places.fk5})):
+        stars, _ = read(table)
+        np.testing.assert_allclose(stars.ra, [150.0, 150.1], atol=1e-9)
+        table.write(tmp_path / "sky.ecsv", overwrite=True)
+        assert len(FileSource(str(tmp_path / "sky.ecsv")).ask(FIELD).catalog) == 2
+    both = Table({"ra": [10.0, 11.0], "dec": [2.0, 2.0], "sky_centroid": places})
+    assert read(both)[0].ra.tolist() == [10.0, 11.0]
+
+
+def test_places_in_single_precision_have_its_error():
+    ra = np.linspace(300.0, 300.1, 400)
+    table = Table({"ra": ra.astype("f4"), "dec": np.full(400, 2.0), "ra_error": np.full(400, 0.1)})
+    stars, notes = read(table)
+    pulls = (stars.ra - ra) * 3.6e6 / stars.ra_error
+    assert 0.8 < np.sqrt(np.mean(pulls**2)) < 1.2
+    assert (stars.dec_error == 10.0).all()
+    assert "ra in single precision: rounded to 31.7 mas" in notes
 
 
 def test_rows_without_a_position_are_told_and_dropped():

@@ -90,8 +90,9 @@ def test_the_floor_covers_distortion():
 def test_visits_without_reference_stars():
     near, far = [], []
     for seed in range(6):
-        field = Field(np.random.default_rng(seed), n=150)
-        made, truth = visits(field, 0.0, 0.9, 5.0)
+        rng = np.random.default_rng(seed)
+        field = Field(rng, n=150, common=rng.normal(0, P.mean_motion, 2))
+        made, truth = visits(field, 0.0, 0.3, 5.0)
         first = solve(made[:3], field.references(np.arange(40))).release
         for new, kept in ((made[3:6], near), (made[6:], far)):
             release = solve([*made[:3], *new], None, published=first).release
@@ -104,9 +105,9 @@ def test_visits_without_reference_stars():
                 kept.append((np.abs(error).max(), solved.error_mas()))
     near, far = np.array(near), np.array(far)
     assert np.median(near[:, 0]) < 1.0
-    assert np.max(near[:, 0] / near[:, 1]) < 4.0
-    assert np.max(far[:, 0] / far[:, 1]) < 3.5
-    assert 1.5 < np.median(far[:, 1]) < 5.0
+    assert np.max(near[:, 0] / near[:, 1]) < 3.0
+    assert np.max(far[:, 0] / far[:, 1]) < 3.0
+    assert 15.0 < np.median(far[:, 1]) < 16.0  # 5 years of the field's unknown motion, and 3 more
 
 
 def test_galaxies_tie_visits_years_apart():
@@ -138,6 +139,62 @@ def test_mismatches_false_stars_and_fast_stars_do_no_harm():
         assert max(errors(release, truth).values()) < 1.5
         square = [offsets(t, release[n]) for n, t in truth.items()]
         assert sum(a for a, _ in square) < 2.5 * sum(b for _, b in square)
+
+
+def beside(exposure, truth, east, north=0.0):
+    """The exposure with a first alignment that is off by so many mas."""
+    wrong = truth[exposure.name] + np.array([east, north, 0.0, 0.0, 0.0, 0.0])
+    return replace(exposure, start=correction_of(wrong, exposure.center))
+
+
+def test_first_alignments_off_together_come_back_to_the_stars():
+    # Weights of stars grow a thousandfold on the way, which an old factor alone does not survive.
+    field = Field(np.random.default_rng(2), n=300)
+    made, truth = visits(field, 0.0)
+    off = [beside(e, truth, 80.0, 60.0) for e in made]
+    once, again = (solve(m, field.references(np.arange(40))).release for m in (off, made))
+    assert max(errors(once, truth).values()) < 1.0
+    for a, b in zip(once.exposures, again.exposures, strict=True):
+        np.testing.assert_allclose(a.parameters, b.parameters, atol=0.3)
+        np.testing.assert_allclose(a.error_mas(), b.error_mas(), rtol=0.05)
+
+
+@pytest.mark.parametrize("known", [40, 0])
+def test_an_exposure_in_a_wrong_place_is_refused_and_harms_nobody(known):
+    field = Field(np.random.default_rng(1), n=3000)  # crowded: pairs are made by chance
+    made, truth = visits(field, 0.0, n=4)
+    wrong, good = made[1].name, [made[k].name for k in (0, 2, 3)]
+    catalog = field.references(np.arange(known)) if known else None
+    with_it = solve([*made[:1], beside(made[1], truth, 1000.0), *made[2:]], catalog).release
+    assert with_it[wrong].verdict.status == "rejected"
+    assert "sources" in with_it[wrong].verdict.reason
+    assert all(with_it[n].extra == 0.0 for n in good)
+    without = solve([e for e in made if e.name != wrong], catalog).release
+    here, there = (
+        np.array([r[n].parameters for n in good]) - (0.0 if known else r[good[0]].parameters)
+        for r in (with_it, without)
+    )
+    np.testing.assert_allclose(here, there, atol=0.2)
+
+
+def test_a_list_of_wrong_pairs_is_refused():
+    field = Field(np.random.default_rng(2), n=300)
+    made, truth = visits(field, 0.0)
+    mixed = replace(made[2], xi=field.rng.permutation(made[2].xi))
+    release = solve([*made[:2], mixed], field.references(np.arange(40))).release
+    assert release[mixed.name].verdict.status == "rejected"
+    assert max(errors(release, truth, [e.name for e in made[:2]]).values()) < 1.0
+
+
+def test_reference_stars_that_agree_with_nothing_tie_nothing():
+    field = Field(np.random.default_rng(6), n=200)
+    made, _ = visits(field, 0.0)
+    catalog = field.references(np.arange(30))
+    junk = catalog.dec + field.rng.uniform(-0.14, 0.14, 30) / 3600
+    release = solve(made, Catalog(**(vars(catalog) | {"dec": junk}))).release
+    assert {e.tie for e in release.exposures} == {"header"}
+    assert all(e.error_mas() > 900.0 for e in release.exposures)
+    assert any("reference stars agree with one another" in note for note in release.notes)
 
 
 @pytest.mark.parametrize("geometry", ["shift", "rscale", "general"])

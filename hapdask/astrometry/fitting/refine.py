@@ -1,0 +1,317 @@
+"""The joint solution after a visit was placed: what it may change, and what it may not.
+
+`align_visit` gives every exposure a start; the joint solution (`hapdask.astrometry.solution`) then
+fits all of them with all stars at once.  Its corrections are taken for the exposures of a group
+together, and only where they agree with the start within both errors, are stated better than it,
+and move the headers by more than their error.  Not here: either solution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.attempts import Attempt
+from hapdask.astrometry.fitting.lists import MEAN_MOTION
+from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.solution.geometry import design, parameters_of
+from hapdask.astrometry.solution.inputs import ExposureSources, References
+from hapdask.astrometry.solution.parameters import JointParameters
+from hapdask.astrometry.solution.release import Release, SolvedExposure
+from hapdask.astrometry.solution.solving import JointSolution, solve
+from hapdask.astrometry.sources import SourceList
+from hapdask.config.alignment import AlignmentParameters
+from hapdask.observe.record import ExposureRecord
+from hapdask.sky.tangent import project
+
+Floats = NDArray[np.float64]
+Sky = tuple[Floats, Floats]
+
+#: Placements that the joint solution may start from: those that are tied to the sky.
+_STARTS = ("aligned", "confirmed")
+#: Solutions made anew without exposures whose refinement was refused, at most.
+_AGAIN = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """An exposure that was placed.
+
+    Attributes
+    ----------
+    placement : Placement
+    sources : ExposureSources
+        By the header, with the placement's correction as the start.
+    outline : tuple of ndarray of float64, degrees
+        RA and Dec of points around it by the header.
+    """
+
+    placement: Placement
+    sources: ExposureSources
+    outline: Sky
+
+    @classmethod
+    def of(
+        cls,
+        record: ExposureRecord,
+        sources: SourceList,
+        placement: Placement,
+        *,
+        galaxy: NDArray[np.bool_] | None = None,
+    ) -> Member:
+        """Take a record as opened, the sources found on it, and where it was placed.
+
+        Raises
+        ------
+        ParameterError
+            If the record carries a correction, or the sources are another exposure's.
+        """
+        borders = [chip.border() for chip in record.chips]
+        ra, dec = (np.concatenate([b[k] for b in borders]) for k in (0, 1))
+        given = ExposureSources.of(
+            record,
+            sources,
+            galaxy=galaxy,
+            start=placement.correction,
+            geometry="general" if placement.geometry == "general" else "rscale",
+        )
+        return cls(placement, given, (ra, dec))
+
+    @property
+    def starts(self) -> bool:
+        """Whether it takes part."""
+        return self.placement.status in _STARTS and len(self.sources) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """What came of it.
+
+    Attributes
+    ----------
+    placements : tuple of Placement
+        One for each member, in their order; unchanged where the refinement was not taken, but for
+        the attempt that says why.
+    solution : JointSolution or None
+        Of the exposures that agree with their start; None where there is none.
+    refused : dict of str to str
+        Exposures that were left out of it, and why.
+    """
+
+    placements: tuple[Placement, ...]
+    solution: JointSolution | None
+    refused: dict[str, str]
+
+
+def refine(
+    members: Sequence[Member],
+    references: References | None,
+    rules: AlignmentParameters | Mapping[str, AlignmentParameters],
+    *,
+    parameters: JointParameters | None = None,
+    published: Release | None = None,
+    held: Iterable[ExposureSources] = (),
+) -> Refinement:
+    """Solve placed exposures together, and take what is demonstrated better.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        Of one or many visits.
+    references : ReferenceCatalog or None
+        Those that the placements were tied to, as published: the solution moves each star to the
+        date of each exposure.
+    rules : AlignmentParameters, or a mapping of the names of exposures to them
+        For ``better`` and ``sigma``.
+    parameters : JointParameters, optional
+        If not given, its defaults with a mean motion of the field's stars of 3 mas / yr.
+    published : Release, optional
+        Its exposures stay as they are.
+    held : iterable of ExposureSources
+        The published exposures that overlap, as they were solved.
+
+    Returns
+    -------
+    Refinement
+        The same for any order of members.
+
+    Raises
+    ------
+    ParameterError
+        If an exposure is given twice, or a held one with other sources than were solved.
+    """
+    parameters = parameters or JointParameters(mean_motion=MEAN_MOTION)
+    named = rules if isinstance(rules, Mapping) else {}
+    refused: dict[str, str] = {}
+    old = list(held)
+    solution, judged = None, []
+    for _ in range(_AGAIN):
+        taking = [m for m in members if m.starts and m.placement.exposure not in refused]
+        if not taking:
+            return _finished(members, None, [], refused)
+        solution = solve(
+            [*(m.sources for m in taking), *old],
+            references,
+            parameters=parameters,
+            published=published,
+        )
+        judged = [
+            _judge(m, solution.release, named.get(m.placement.exposure, rules)) for m in taking
+        ]
+        wrong = {j.member.placement.exposure: j.objection for j in judged if j.objection}
+        if not wrong:
+            return _finished(members, solution, judged, refused)
+        refused |= wrong
+    # what was refused over and over is no base for the rest
+    return _finished(members, None, [], refused)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A member beside its solution; lengths in mas, rms over the exposure.
+
+    Attributes
+    ----------
+    error : float
+        Stated, statistical, of both axes together.
+    header : float
+        How far the solution moves the exposure from its header.
+    objection : str
+        Why it is wrong; empty where it is not.
+    """
+
+    member: Member
+    solved: SolvedExposure
+    rules: AlignmentParameters
+    error: float
+    header: float
+    objection: str
+
+
+def _judge(
+    member: Member, release: Release, rules: AlignmentParameters | Mapping[str, AlignmentParameters]
+) -> _Judged:
+    assert isinstance(rules, AlignmentParameters)
+    solved, start = release[member.placement.exposure], member.placement
+    xi, eta = (3600.0 * c for c in project(*member.outline, *solved.center))
+    at = design(xi, eta)
+    theta = np.array(solved.parameters)
+    moved = _rms(at @ theta)
+    apart = _rms(at @ (theta - parameters_of(start.correction, solved.center)))
+    spread = np.einsum("nij,jk,nik->n", at, np.array(solved.covariance), at)
+    error = math.sqrt(max(float(np.mean(spread)), 0.0))
+    objection = ""
+    limit = rules.sigma * math.hypot(error, start.error_mas)
+    if solved.verdict.status == "rejected" or solved.tie == "header":
+        objection = "the joint solution has no tie to the sky"
+    elif not apart <= limit:
+        objection = (
+            f"the joint solution is {apart:.2f} mas away, with errors of {start.error_mas:.2f} "
+            f"and {error:.2f} mas"
+        )
+    return _Judged(member, solved, rules, error, moved, objection)
+
+
+def _finished(
+    members: Sequence[Member],
+    solution: JointSolution | None,
+    judged: Sequence[_Judged],
+    refused: dict[str, str],
+) -> Refinement:
+    placements = {m.placement.exposure: m.placement for m in members}
+    for m in members:
+        if m.placement.exposure in refused:
+            placements[m.placement.exposure] = _left(m.placement, refused[m.placement.exposure])
+    groups: dict[tuple[str, int], list[_Judged]] = {}
+    for j in judged:
+        groups.setdefault((j.solved.visit, j.solved.group), []).append(j)
+    for group in groups.values():
+        against = _against(group)
+        for j in group:
+            placed = _left(j.member.placement, against, j) if against else _taken(j)
+            placements[placed.exposure] = placed
+    ordered = tuple(placements[m.placement.exposure] for m in members)
+    return Refinement(ordered, solution, refused)
+
+
+def _against(group: Sequence[_Judged]) -> str:
+    """Why the exposures of a group are left where they were; empty where they are not."""
+    error, before = (
+        _mean(e)
+        for e in zip(*((j.error, j.member.placement.error_mas) for j in group), strict=True)
+    )
+    if not error < before:
+        return f"the joint solution's error of {error:.2f} mas is no less than {before:.2f} mas"
+    moved = _mean([j.header for j in group])
+    if moved < group[0].rules.better * error:
+        return (
+            f"the header is as good: the joint solution moves it by {moved:.2f} mas with an "
+            f"error of {error:.2f} mas"
+        )
+    return ""
+
+
+def _taken(judged: _Judged) -> Placement:
+    solved, start = judged.solved, judged.member.placement
+    tie = {
+        "references": f"{solved.stars} of them reference stars",
+        "shared": "tied by stars of other exposures",
+        "published": "tied to published exposures",
+    }[solved.tie]
+    reason = f"{solved.used} sources to {math.hypot(*solved.rms):.2f} mas, {tie}"
+    if solved.verdict.reason:
+        reason = f"{reason}; {solved.verdict.reason}"
+    return replace(
+        start,
+        status="aligned",
+        reason=reason,
+        correction=solved.correction,
+        method="joint",
+        geometry=solved.geometry,
+        matches=solved.stars,
+        rms_mas=math.hypot(*solved.rms),
+        error_mas=judged.error,
+        floor_mas=solved.floor,
+        chi2=solved.chi_square / solved.freedom if solved.freedom >= 1.0 else math.nan,
+        header_mas=judged.header,
+        attempts=(*start.attempts, _attempt(judged, reason, accepted=True)),
+    )
+
+
+def _left(start: Placement, reason: str, judged: _Judged | None = None) -> Placement:
+    """Leave a placement, and write down the attempt."""
+    if judged is None:
+        attempt = Attempt(start.catalog, "joint", "", 0, math.nan, False, reason, start.exposure)
+    else:
+        attempt = _attempt(judged, reason, accepted=False)
+    return replace(start, attempts=(*start.attempts, attempt))
+
+
+def _attempt(judged: _Judged, reason: str, *, accepted: bool) -> Attempt:
+    solved, start = judged.solved, judged.member.placement
+    return Attempt(
+        start.catalog,
+        "joint",
+        solved.geometry,
+        solved.used,
+        math.hypot(*solved.rms),
+        accepted,
+        reason,
+        start.exposure,
+        chance=0.0,  # the start's matches were shown to be real
+        error=judged.error,
+        header=judged.header,
+        grade=start.grade if accepted else 5,
+    )
+
+
+def _rms(moves: Floats) -> float:
+    return float(np.sqrt((moves**2).sum(axis=1).mean()))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.sqrt(float(np.mean(np.square(values))))
