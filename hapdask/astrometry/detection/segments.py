@@ -2,8 +2,8 @@
 
 Kept: its background, threshold, least area, the order by brightest pixel, its rule by which moments
 tell cosmic rays, DAOFIND's centroids.  Mended: the threshold does not hold the background twice;
-saturated cores are kept, their stars flagged and centred by their light; only pixels of a segment count in it;
-what looks like a cosmic ray is left out of the list itself; an image without a source is no error;
+saturated cores are kept, their stars flagged and centred by their light; only pixels of a segment
+count in it; what looks like a cosmic ray is left out of the list; no source is no error;
 the kernel is a Gaussian of the detector's FWHM, not the first bright thing in the field.
 
 Source: facts of HAP (DrizzlePac 3.11), `AlignmentTable` and `extract_sources`.
