@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.report import Figure, make_parser, show
 from benchmarks.starfields import Seen, Setting, StarField
@@ -24,6 +25,7 @@ from hapdask.astrometry.fitting.visit import align_visit
 from hapdask.astrometry.matching.places import Places
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.config.alignment import AlignmentParameters, load_alignment
+from hapdask.observe.distortion import Correction
 
 _CASES = 200
 _UVIS = Setting()
@@ -129,7 +131,7 @@ class Tally:
             if placed.status != "relative" or first == k:
                 continue
             after, before = (
-                _rms(case.seen[k].off(a) - case.seen[first].off(b))
+                _rms(_beside(case.seen[k], a, case.seen[first], b))
                 for a, b in ((placed.correction, placements[first].correction), (None, None))
             )
             stated = math.hypot(placed.relative_mas, rules.floor)
@@ -371,7 +373,18 @@ KINDS: dict[str, Callable[..., Case]] = {
 }
 
 
-def _rms(off: np.ndarray) -> float:
+def _beside(
+    one: Seen, a: Correction | None, other: Seen, b: Correction | None
+) -> NDArray[np.float64]:
+    """How far an exposure lies from the system of another, whatever that is turned by, mas."""
+    center = float(other.truth[0][12]), float(other.truth[1][12])
+    here, there = (Places.make("", *s.truth, 0.0).in_plane(center).xy for s in (one, other))
+    ones = np.ones((len(there), 1))
+    linear, *_ = np.linalg.lstsq(np.hstack([there, ones]), other.off(b), rcond=None)
+    return one.off(a) - np.hstack([here, ones]) @ linear
+
+
+def _rms(off: NDArray[np.float64]) -> float:
     return float(np.sqrt((off**2).sum(axis=1).mean()))
 
 

@@ -128,11 +128,11 @@ def products_in(folder: Path) -> dict[str, Path]:
 
 
 def layout(path: Path) -> list[tuple[str, int]]:
-    """Name the extensions of a FITS file, with their versions."""
+    """Name the extensions of a FITS file, with their versions; sorted, for order means nothing."""
     from astropy.io import fits
 
     with fits.open(path) as hdus:
-        return [(hdu.name, hdu.ver) for hdu in hdus]
+        return sorted((hdu.name, hdu.ver) for hdu in hdus)
 
 
 def agreement(label: str, mine: Trial, peer: Trial) -> list[Figure]:

@@ -23,7 +23,7 @@ SCRIPTS = (
     "map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky",
     "pipeline_memory", "stack",
 )  # fmt: skip
-PEERS = ("astrodrizzle", "realpixels", "pipeline", "steps")
+PEERS = ("astrodrizzle", "realpixels", "pipeline", "steps", "alignment", "svm")
 FOLDER = Path(benchmarks.__path__[0])
 
 
@@ -82,6 +82,20 @@ def test_the_pipeline_writes_nothing_but_products(workdir: Path) -> None:
     found = run_quick("pipeline", workdir, "--alone")
     assert found["products"] > 0.0
     assert found["bytes written, of those of the products"] <= 1.1
+    assert {path.name for path in workdir.iterdir()} <= {"inputs"}
+
+
+def test_exposures_are_aligned(workdir: Path) -> None:
+    found = run_quick("alignment", workdir, "--alone")
+    assert found["hundreds of stars: worst exposure"] <= 0.3
+    assert found["15 stars, UVIS: worst exposure"] <= 2.0  # one visit alone
+    assert found["no stars, 10 months after: worst exposure, relative"] <= 2.0
+    assert found["within a visit, from data alone: worst exposure"] <= 0.5
+
+
+def test_a_visit_is_made(workdir: Path) -> None:
+    found = run_quick("svm", workdir, "--alone")
+    assert found["IR: worst exposure from the truth"] <= 1.0
     assert {path.name for path in workdir.iterdir()} <= {"inputs"}
 
 

@@ -130,23 +130,12 @@ def load_astrodrizzle(
         n_exposures,
         preset=preset,
         binned=binned,
-        under=_circumstances(
-            f"{instrument}.{detector}".upper(), n_exposures, filter_name, expstart
-        ),
+        under=_circumstances(instrument, detector, n_exposures, filter_name, expstart),
         file=None if len(over) > 1 else file,
         over=[(label, _without(table)) for label, table in over],
     )
     _imply_frames(values, origin)
-    try:
-        parameters = AstroDrizzleParameters.from_values(values)
-    except ParameterError as error:
-        raise ParameterError(with_origin(str(error), origin)) from None
-    _check_frames(parameters, origin)
-    if parameters.cosmic_rays.driz_cr_single and not parameters.cosmic_rays.driz_cr:
-        given_up = replace(parameters.cosmic_rays, driz_cr_single=False)
-        parameters = replace(parameters, cosmic_rays=given_up)
-        origin["driz_cr_single"] = f"{OFF} driz_cr is"
-    parameters, changed = for_exposures(parameters, n_exposures)
+    parameters, changed = for_exposures(_parameters(values, origin), n_exposures)
     given = {name for _, table in over for name in table}
     ignored = {name: why for name, why in WITHOUT_MEANING.items() if name in given}
     return ResolvedAstroDrizzle(parameters, origin | changed, ignored)
@@ -230,10 +219,25 @@ def for_exposures(
 _STEPS = ("driz_separate", *_NEED_TWO)
 
 
+def _parameters(values: Mapping[str, object], origin: dict[str, str]) -> AstroDrizzleParameters:
+    """Make the parameters; without cosmic rays, none are looked for in single exposures either."""
+    try:
+        parameters = AstroDrizzleParameters.from_values(values)
+    except ParameterError as error:
+        raise ParameterError(with_origin(str(error), origin)) from None
+    _check_frames(parameters, origin)
+    step = parameters.cosmic_rays
+    if step.driz_cr or not step.driz_cr_single:
+        return parameters
+    origin["driz_cr_single"] = f"{OFF} driz_cr is"
+    return replace(parameters, cosmic_rays=replace(step, driz_cr_single=False))
+
+
 def _circumstances(
-    place: str, n_exposures: int, filter_name: str, expstart: float | None
+    instrument: str, detector: str, n_exposures: int, filter_name: str, expstart: float | None
 ) -> list[str]:
     """Tell which of `CIRCUMSTANCES` there are."""
+    place = f"{instrument}.{detector}".upper()
     true = (
         n_exposures == 1,
         expstart is not None and expstart < _EARLY_BEFORE.get(place, -math.inf),

@@ -19,7 +19,7 @@ from hapdask.simulate.psf import Psf, add_stars
 from hapdask.simulate.scene import Scene
 from hapdask.simulate.spikes import ANGLES, LENGTH, SHARE, add_spikes, has_spikes
 
-_STEP = 0.25  # pixels between the places at which a drifting image is drawn
+_STEP = 0.5  # pixels between the places at which a drifting image is drawn
 _GALAXY_REACH = 12.0  # half-light radii off the chip within which a galaxy still matters
 
 

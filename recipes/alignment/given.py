@@ -30,6 +30,8 @@ Floats = NDArray[np.float64]
 
 #: Taken for the error of a position where a list tells none, pixels.
 ASSUMED_ERROR = 0.05
+#: So many positions whose scatter is less than so many pixels are no pixels.
+_MANY, _TOGETHER = 5, 5.0
 
 
 def read_exclusions(path: str, exposures: Sequence[ExposureRecord]) -> tuple[MaskSource, ...]:
@@ -184,6 +186,7 @@ def _read_list(
         chips, x, y = _on_chips(exposure, first, second, extver)
     else:
         x, y = first - 1.0, second - 1.0
+        _refuse_degrees(x, y, name)
         if extver is None and "extver" not in lower:
             raise InputError(
                 name,
@@ -220,6 +223,17 @@ def _read_list(
         float("nan"),
     )
     return made.take(known)
+
+
+def _refuse_degrees(x: Floats, y: Floats, name: str) -> None:
+    """Refuse a list whose pixels all lie together: they are positions on the sky."""
+    many = len(x) >= _MANY
+    if many and float(np.nanmax([np.nanstd(x), np.nanstd(y)], initial=0.0)) < _TOGETHER:
+        raise InputError(
+            name,
+            f"its {len(x)} positions lie within {_TOGETHER:g} pixels of each other",
+            remedy="set xyunits = degrees if they are RA and Dec; else check xcol and ycol",
+        )
 
 
 def _limited(found: SourceList, options: SourceOptions) -> SourceList:

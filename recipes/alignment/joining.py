@@ -30,7 +30,7 @@ from hapdask.config.alignment import AlignmentParameters
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.fields import outline_of
-from hapdask.recipes.alignment.placing import Placed
+from hapdask.recipes.alignment.placing import REFERENCE, Placed
 from hapdask.recipes.alignment.referring import joined, solved_stars, without_those_of
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,8 @@ def settle(members: Sequence[Member], solution: JointSolution | None) -> dict[st
         sound = [j for j in group if not j.refused]
         move = any(j.is_off for j in sound) or _differ(sound)
         for j in group:
-            placements[j.member.record.name] = _placed(j, move=move)
+            if j.member.placement.reason != REFERENCE:
+                placements[j.member.record.name] = _placed(j, move=move)
     return placements
 
 
@@ -156,6 +157,9 @@ def _judge(member: Member, solved: SolvedExposure) -> _Judged:
     xy = points.in_plane(correction.center).xy
     moved = apply_correction(correction, xy) - xy
     error = math.sqrt(2.0 * float(np.mean([solved.error_mas(x, y) ** 2 for x, y in xy[::8]])))
+    if solved.geometry == "shift":  # the header's roll stays, and with it its error
+        away = 1000.0 * float(np.sqrt(((xy - xy.mean(axis=0)) ** 2).sum(axis=1).mean()))
+        error = math.hypot(error, away * math.radians(member.rules.header_rotation))
     before = member.placement.correction or Correction(correction.center)
     disagreement = _between(member.record, before, correction)
     limit = max(_AT_LEAST, _DISAGREES * math.hypot(error, _finite(member.placement.error_mas)))
@@ -238,7 +242,7 @@ def _why(judged: _Judged, *, move: bool) -> str:
         "references": f"{solved.stars} of them reference stars",
         "shared": "tied by stars of other exposures",
         "published": "tied to published exposures",
-        "header": "tied to the visit alone",
+        "header": judged.member.placement.reason or "tied to the visit alone",
     }[solved.tie]
     found = f"{solved.used} sources to {math.hypot(*solved.rms):.2f} mas, {tie}"
     if move:

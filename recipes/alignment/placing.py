@@ -32,6 +32,8 @@ from hapdask.recipes.alignment.referring import Desk, Library
 #: Tied to a catalog, so that nothing is left to be done.
 TIED = ("aligned", "confirmed")
 _NOTHING = "nothing was tried"
+#: Why an exposure that is the reference image stays.
+REFERENCE = "it is the reference image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,7 @@ def place_field(
         )
         if resolved.options.general.enforce_user_order:
             found = _anchored(found)
-    placements = {p.exposure: _told(p, desk) for p in found}
+    placements = {p.exposure: _told(_as_verdict(p, desk), desk) for p in found}
     for e in field.exposures:
         reason = _set_aside(detected[e.name])
         if reason is not None:
@@ -136,6 +138,23 @@ def _as_tweakreg(
         rules=resolved.matching if resolved.options.general.verify else None,
         outlines=[outline_of(e) for e in exposures],
     )
+
+
+def _as_verdict(placement: Placement, desk: Desk) -> Placement:
+    """Say what a tie is to: a catalog, an image that stays where it is, or exposures alone."""
+    if placement.exposure in desk.catalogs:
+        return replace(
+            placement,
+            status="confirmed",
+            reason=REFERENCE,
+            correction=None,
+            catalog=placement.exposure,
+            error_mas=0.0,
+            header_mas=0.0,
+        )
+    if placement.status in TIED and not desk.catalogs:
+        return replace(placement, status="relative", catalog="", error_mas=math.nan)
+    return placement
 
 
 def _set_aside(detected: Detected) -> str | None:

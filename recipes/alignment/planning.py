@@ -13,11 +13,12 @@ from pathlib import Path
 
 from hapdask.astrometry.references.files import FileSource
 from hapdask.astrometry.references.finding import Source, source_of
+from hapdask.astrometry.references.tables import read_table
 from hapdask.astrometry.solution.release import Release
 from hapdask.astrometry.sources import SourceList
 from hapdask.config.tweakreg import TweakRegParameters
 from hapdask.config.tweakreg_presets import ResolvedAlignment, load_align
-from hapdask.errors import ParameterError, PlanError
+from hapdask.errors import InputError, ParameterError, PlanError
 from hapdask.observe.exposure import Exposures, open_exposures
 from hapdask.observe.masking.sources import Masks, MaskSource, list_sources
 from hapdask.observe.record import ExposureRecord
@@ -217,6 +218,8 @@ def _wanted(request: Request, options: TweakRegParameters, opened: Exposures) ->
 def _source(given: object, options: TweakRegParameters) -> Source:
     """Make a source; of a file with the columns that the user names."""
     source = source_of(given)
+    if isinstance(source, FileSource) and not source.is_remote and not Path(source.path).exists():
+        raise InputError(source.path, "there is no such reference catalog", remedy="check the path")
     reference = options.reference
     named = {
         field: column
@@ -228,5 +231,19 @@ def _source(given: object, options: TweakRegParameters) -> Source:
         if column
     }
     if named and isinstance(source, FileSource):
-        return FileSource(source.path, columns=named, catalog=source.catalog)
+        columns = _named_columns(source.path, named)
+        return FileSource(source.path, columns=columns, catalog=source.catalog)
     return source
+
+
+def _named_columns(path: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Name the columns that are given by their number from 1."""
+    if not any(column.isdecimal() for column in given.values()):
+        return dict(given)
+    names = read_table(path).colnames
+    return {
+        field: names[int(column) - 1]
+        if column.isdecimal() and column not in names and 0 < int(column) <= len(names)
+        else column
+        for field, column in given.items()
+    }

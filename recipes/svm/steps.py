@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle
-from hapdask.drizzling.rejecting import KIND as COSMIC_RAYS
 from hapdask.drizzling.sky_levels.solution import SkySolution
+from hapdask.drizzling.static_mask import KIND as STATIC
 from hapdask.errors import InputError
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.astrodrizzle.ahead import loading_ahead
@@ -152,9 +152,9 @@ class FilterSteps:
 def total_sky(
     records: Records, parameters: AstroDrizzleParameters, settings: Settings, threads: int
 ) -> Records:
-    """Give the records of all filters the sky levels that they have in the product of all.
+    """Give the records of all filters as the product of all takes them.
 
-    They are those of the filters; the archive finds them anew.
+    Their skies are those of the filters; the archive finds them anew, without static masks.
 
     Raises
     ------
@@ -163,17 +163,17 @@ def total_sky(
     """
     if not settings.is_archive:
         return records
-    bare = tuple(_without_masks(record) for record in records)
+    bare = tuple(_without_static(record) for record in records)
     solution = find_sky(bare, parameters, threads)
     if solution.failures:
         raise solution.failures[0]
-    return solution.apply(records)
+    return solution.apply(bare)
 
 
-def _without_masks(record: ExposureRecord) -> ExposureRecord:
-    """Keep of a record's masks the cosmic rays alone, which the archive has in DQ."""
+def _without_static(record: ExposureRecord) -> ExposureRecord:
+    """Take the static masks off a record, which the archive makes for filters alone."""
     chips = tuple(
-        replace(chip, masks=tuple(m for m in chip.masks if m.kind == COSMIC_RAYS))
+        replace(chip, masks=tuple(m for m in chip.masks if m.kind != STATIC))
         for chip in record.chips
     )
     return replace(record, chips=chips)

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hapdask.photometry.fluxfactor import layer_photflams
 from hapdask.products.fits_reader import open_fits
 from hapdask.products.names import inside
 from hapdask.products.overview import Overview, filter_wavelength, make_overview
 from hapdask.products.preview import colour_picture
 from hapdask.products.svm.names import colour_names, manifest_name
+from hapdask.products.svm.outcome import VisitOutcome, write_outcome
 from hapdask.recipes.pictures import choose_three
 from hapdask.recipes.svm.ledger import content_of, digest_of
 from hapdask.recipes.svm.mosaics import Studio
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def tell_visit(making: VisitMaking, studio: Studio) -> list[Path]:
-    """Write the files that tell of a visit whose products are made; the manifest last.
+    """Write the files that tell of a visit whose products are made; the outcome last.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def tell_visit(making: VisitMaking, studio: Studio) -> list[Path]:
         for run in making.runs:
             files += colour_pictures(run, studio)
     files.append(write_manifest(making, studio, files))
-    return files
+    return [*files, write_outcome(outcome_of(making), studio.out, overwrite=True)]
 
 
 def colour_pictures(run: DetectorRun, studio: Studio) -> list[Path]:
@@ -69,6 +71,25 @@ def colour_pictures(run: DetectorRun, studio: Studio) -> list[Path]:
 def overview_of(product: Product) -> Overview:
     """Give the overview of a product: that of its making, or of its file."""
     return product.made.overview or make_overview(open_fits(product.made.files[0]))
+
+
+def outcome_of(making: VisitMaking) -> VisitOutcome:
+    """Put together what later mosaics need of a visit."""
+    from hapdask import __version__
+
+    made = making.made()
+    release = made.alignment.get("release") or {}
+    found = [steps for run in making.runs for steps in run.steps]
+    scaled = [steps for steps in found if steps.run.parameters.general.flux_scaling]
+    return VisitOutcome(
+        tree=made.tree,
+        records=made.records,
+        release=str(release.get("digest", "")),
+        photflam=layer_photflams(r for steps in scaled for r in steps.of_filter()),
+        left_out=tuple((item.file, item.reason) for item in made.left_out),
+        told={"alignment": made.alignment, "files": [path.name for path in made.files]},
+        software=f"hapdask {__version__}",
+    )
 
 
 def write_manifest(making: VisitMaking, studio: Studio, others: Sequence[Path]) -> Path:

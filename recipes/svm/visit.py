@@ -1,7 +1,7 @@
 """One visit from its exposures to all its files: aligned, drizzled, given back, told.
 
 Order: alignment (the one barrier), then detector by detector the products, then copies and
-headerlets, then what tells of them all; the manifest comes last, so that a folder with it is
+headerlets, then what tells of them all; the outcome comes last, so that a visit that has it is
 finished.  Not here: several visits (`run`), each of these steps.
 """
 
@@ -72,7 +72,7 @@ class VisitMade:
     products : tuple of Product
     returned : tuple of Returned
     others : tuple of Path
-        Files besides products, copies and headerlets; the manifest last.
+        Files besides products, copies and headerlets; the outcome last.
     records : tuple of ExposureRecord
         As they are in the products.
     alignment : mapping

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hapdask.astrometry.references.motion import julian_year
 from hapdask.astrometry.solution.geometry import (
     MAS,
     correction_of,
-    epoch_of,
     local_axes,
 )
 from hapdask.astrometry.solution.inputs import ExposureSources
@@ -103,7 +103,7 @@ class Field:
         center = tuple(
             float(c) for c in deproject(offset[0] / 3600, offset[1] / 3600, *self.center)
         )
-        ra, dec = self.at(epoch_of(mjd))
+        ra, dec = self.at(float(julian_year(mjd)))
         xi, eta = (3600 * c for c in project(ra, dec, *center))
         rows = np.flatnonzero(
             (np.abs(xi) < size) & (np.abs(eta) < size) & (rng.random(len(xi)) < keep)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from hapdask.config import load_parameters
+from hapdask.config import load_astrodrizzle, load_parameters
 from hapdask.errors import ParameterError
 from hapdask.observe.cards import parse_cards
 from hapdask.observe.chips import export_cards
@@ -407,3 +407,37 @@ def test_a_thousand_chips_have_cards_as_far_as_keywords_reach():
     assert cards[0].value == 1200
     assert max(len(card.keyword) for card in cards) == 8
     assert cards[-1].value == "D cards end with chip 999 of 1200; HDRTAB has them all"
+
+
+def filters(**changes):
+    """Two exposures of a visit through two filters."""
+    return (exposure(filter="f606w"), exposure(n=1, filter="f814w", **changes))
+
+
+def test_an_image_of_several_filters_has_no_sensitivity():
+    """Upstream gives it the mean of theirs, which is no filter's."""
+    total, science = cards_of(
+        HeaderSource(exposures=filters(), level=2), "hst_1_01_a_total_b_drc.fits"
+    )
+    assert total["FILTER"] == "detection"
+    gone = {"PHOTFLAM", "PHOTFNU", "PHOTPLAM", "PHOTBW", "PHTFLAM1", "PHTFLAM2", "PHTRATIO"}
+    assert not gone & (science.keys() | total.keys())
+    same = HeaderSource(exposures=(exposure(), exposure(n=1)), level=2)
+    _, one = cards_of(same, "hst_1_01_a_total_b_drc.fits")
+    assert one["PHOTFLAM"] > 0
+    told = Told.of_astrodrizzle(load_astrodrizzle("WFC3", "UVIS", 2, preset="compat-svm-total"))
+    _, archive = cards_of(HeaderSource(exposures=filters(), level=2, parameters=told))
+    assert archive["PHOTFLAM"] == pytest.approx(2.5e-18 * 1.005)
+
+
+@pytest.mark.parametrize(("level", "has"), [(1, True), (2, True), (4, False), (None, False)])
+def test_products_of_a_visit_name_their_log_and_sky_cells(level, has):
+    source = HeaderSource(exposures=(exposure(),), level=level)
+    product = ProductCards(source, FRAME, "hst_x_drc.fits", {"SCI": "hst_x_drc.fits"})
+    primary = {c.keyword: c.value for c in product.primary(None, 3)}
+    assert primary.get("DRIZPARS") == ("hst_x_trl.txt" if has else None)
+    region = "POLYGON ICRS 137.82 -64.91 137.83 -64.91 137.83 -64.905 137.82 -64.91"
+    science = {c.keyword: c.value for c in product.image("SCI", region)}
+    assert science.get("SKYCELL") == ("p0121x12y16" if has else None)
+    room = {c.keyword: c.value for c in product.image("SCI", "")}
+    assert not has or len(room["SKYCELL"]) > 700

@@ -46,12 +46,14 @@ def places_of_sources(sources: SourceList, record: ExposureRecord) -> Places:
 def places_of_catalog(catalog: ReferenceCatalog) -> Places:
     """Give a catalog's stars where they stand: move it to the exposure's date first (`at`).
 
-    Stars of unknown motion share an error, that of the mean motion of the field.
+    Stars whose motion was not measured, be it unknown or a prior's, share an error: that of the
+    mean motion of the field.
     """
     errors = (catalog.ra_error, catalog.dec_error)
     made = Places.make(catalog.name, catalog.ra, catalog.dec, errors, mag=catalog.mag)
     if catalog.published is None:
         return made
-    still = ~(np.isfinite(catalog.pmra) & np.isfinite(catalog.pmdec))
+    known = np.isfinite(catalog.pmra) & np.isfinite(catalog.pmdec)
+    still = ~known | (np.fmax(catalog.pmra_error, catalog.pmdec_error) >= MEAN_MOTION)
     years = np.abs(catalog.epoch - catalog.published.epoch)
     return replace(made, shared_error=np.where(still, MEAN_MOTION * years, 0.0))

@@ -35,6 +35,8 @@ Sky = tuple[Floats, Floats]
 _STARTS = ("aligned", "confirmed")
 #: Solutions made anew without exposures whose refinement was refused, at most.
 _AGAIN = 3
+#: Errors that differ by less than this factor are the same.
+_SAME = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,7 +246,9 @@ def _against(group: Sequence[_Judged]) -> str:
         _mean(e)
         for e in zip(*((j.error, j.member.placement.error_mas) for j in group), strict=True)
     )
-    if not error < before:
+    # beside published exposures, to be in their system is worth a little
+    allowed = _SAME if all(j.solved.tie == "published" for j in group) else 1.0
+    if not error < allowed * before:
         return f"the joint solution's error of {error:.2f} mas is no less than {before:.2f} mas"
     moved = _mean([j.header for j in group])
     if moved < group[0].rules.better * error:

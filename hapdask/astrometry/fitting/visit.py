@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
+from hapdask.astrometry.fitting.grouped import Grouped, apart_mas
 from hapdask.astrometry.fitting.overlaps import alignment_groups, shared_sources
 from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.relative import RelativeAlignment, align_group, without_fixed
-from hapdask.astrometry.fitting.result import Fit, apply_correction, compose, inverse
+from hapdask.astrometry.fitting.result import Fit
 from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.errors import ParameterError
-from hapdask.observe.distortion import Correction
 
 Floats = NDArray[np.float64]
 
@@ -188,15 +188,16 @@ class _Visit:
         """
         assert outcome.fit is not None
         assert outcome.judgement is not None
+        grouped = self._grouped(group)
+        totals = grouped.after(outcome.fit)
         members = [k for k in group.members if k in self.open]
-        totals = {k: compose(outcome.fit.correction, group.corrections[k]) for k in members}
-        moved = {k: self._header_mas(k, totals[k]) for k in members}
-        errors = {k: self._error_mas(k, group, outcome.fit) for k in members}
+        moved = {k: grouped.header_mas(k, totals[k]) for k in members}
+        errors = {k: grouped.error_mas(k, outcome.fit) for k in members}
         better = _rms(moved.values()) >= self.rules.better * _rms(errors.values())
         # the headers are right on the whole, and yet may disagree
-        corrections = totals if better else self._to_each_other(group)
+        corrections = totals if better else grouped.to_each_other()
         for k in members:
-            stays = self._header_mas(k, corrections[k], totals[k])
+            stays = apart_mas(grouped.points[k], corrections[k], totals[k])
             self.placements[k] = Placement(
                 exposure=self.exposures[k].name,
                 status="aligned" if better else "confirmed",
@@ -208,7 +209,7 @@ class _Visit:
                 matches=outcome.fit.matches,
                 rms_mas=outcome.fit.total_rms_mas,
                 error_mas=math.hypot(errors[k], stays),
-                relative_mas=self._relative_mas(k, group, corrections[k]),
+                relative_mas=grouped.relative_mas(k, corrections[k]),
                 floor_mas=self.rules.floor,
                 chi2=outcome.fit.chi2,
                 header_mas=moved[k],
@@ -217,38 +218,9 @@ class _Visit:
                 fit=outcome.fit,
             )
 
-    def _error_mas(self, k: int, group: RelativeAlignment, fit: Fit) -> float:
-        """Stated error of a member after a fit of its group, mas."""
-        points = apply_correction(group.corrections[k], self.outline(k, group.center))
-        there = float(np.sqrt(np.mean(fit.error_at(points) ** 2)))
-        return math.hypot(there, group.errors[k])
-
-    def _relative_mas(
-        self, k: int, group: RelativeAlignment, correction: Correction | None
-    ) -> float:
-        """Stated error of a member against the others, mas."""
-        apart = 0.0 if correction is not None else self._header_mas(k, self._middle(group)[k])
-        return math.hypot(group.errors[k], apart)
-
-    def _middle(self, group: RelativeAlignment) -> dict[int, Correction]:
-        """Corrections that bring a group onto the middle of its headers."""
-        moves = [
-            (apply_correction(group.corrections[k], points) - points).mean(axis=0)
-            for k in group.members
-            for points in (self.outline(k, group.center),)
-        ]
-        # the median: one header that is far off must not draw the others away
-        east, north = (float(v) for v in -np.median(moves, axis=0))
-        onto = Correction(group.center, shift=(east, north))
-        return {k: compose(onto, group.corrections[k]) for k in group.members}
-
-    def _to_each_other(self, group: RelativeAlignment) -> dict[int, Correction | None]:
-        """Corrections onto the middle of the headers; none where these agree as well."""
-        middle = self._middle(group)
-        moved = {k: self._header_mas(k, correction) for k, correction in middle.items()}
-        if all(moved[k] < self.rules.better * group.errors[k] for k in group.members):
-            return dict.fromkeys(group.members)
-        return dict(middle)
+    def _grouped(self, group: RelativeAlignment) -> Grouped:
+        points = {k: self.outline(k, group.center) for k in group.members}
+        return Grouped(group, points, self.rules.better)
 
     def _place_alone(self, k: int, catalog: Places, method: str) -> None:
         """Fit one exposure to a catalog."""
@@ -299,67 +271,50 @@ class _Visit:
                 continue
             if tied:
                 leader = min(tied, key=lambda k: (self.placements[k].error_mas, k))
-                own = self.placements[leader].correction or Correction(group.center)
-                onto = compose(own, inverse(group.corrections[leader]))
                 for k in open_ones:
-                    self._follow_leader(k, group, onto, leader)
+                    self._follow_leader(k, group, leader)
             else:
                 self._settle(group)
 
-    def _follow_leader(
-        self, k: int, group: RelativeAlignment, onto: Correction, leader: int
-    ) -> None:
+    def _follow_leader(self, k: int, group: RelativeAlignment, leader: int) -> None:
         """Place an exposure by another of its group that was tied alone."""
-        led = self.placements[leader]
-        total = compose(onto, group.corrections[k])
-        error = math.hypot(led.error_mas, group.errors[k], group.errors[leader])
-        header = self._header_mas(k, total)
+        grouped, led = self._grouped(group), self.placements[leader]
+        total = grouped.beside(leader, led.correction)[k]
+        header = grouped.header_mas(k, total)
         # beside a leader that stays a follower moves where the two headers are shown to disagree
         between = math.hypot(group.errors[k], group.errors[leader])
         better = led.correction is not None or header >= self.rules.better * between
+        stays = 0.0 if better else header
         self.placements[k] = replace(
             led,
             exposure=self.exposures[k].name,
             reason=f"follows {led.exposure}" if better else "the header is as good",
             correction=total if better else None,
             method="relative",
-            error_mas=error if better else math.hypot(error, header),
-            relative_mas=between if better else math.hypot(between, header),
+            error_mas=math.hypot(led.error_mas, between, stays),
+            relative_mas=math.hypot(between, stays),
             header_mas=header,
             reference=led.exposure,
         )
 
     def _settle(self, group: RelativeAlignment) -> None:
         """Bring a group that no catalog ties onto the middle of its headers."""
-        corrections = self._to_each_other(group)
-        told = "tied to the visit alone"
+        grouped = self._grouped(group)
+        corrections = grouped.to_each_other()
         for k in group.members:
             correction = corrections[k]
             stays = "" if correction is not None else ", where its header has it"
             self.placements[k] = replace(
                 self.placements[k],
                 status="relative",
-                reason=f"{told}{stays}; {self.placements[k].reason}",
+                reason=f"tied to the visit alone{stays}; {self.placements[k].reason}",
                 correction=correction,
                 method="relative",
-                relative_mas=self._relative_mas(k, group, correction),
-                header_mas=self._header_mas(k, correction),
+                relative_mas=grouped.relative_mas(k, correction),
+                floor_mas=self.rules.floor,
+                header_mas=grouped.header_mas(k, correction),
                 reference=self.exposures[group.members[0]].name,
             )
-
-    def _header_mas(
-        self, k: int, correction: Correction | None, other: Correction | None = None
-    ) -> float:
-        """How far two corrections, or one and the header, are apart, rms over it, mas."""
-        known = correction or other
-        if known is None:
-            return 0.0
-        points = self.outline(k, known.center)
-        here, there = (
-            points if each is None else apply_correction(each, points)
-            for each in (correction, other)
-        )
-        return 1000.0 * float(np.sqrt(((here - there) ** 2).sum(axis=1).mean()))
 
     def finished(self) -> list[Placement]:
         """Give the placements with all that was tried."""

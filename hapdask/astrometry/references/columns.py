@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hapdask.astrometry.references.catalog import UNITS
 from hapdask.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -45,18 +46,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 
 #: Units of a field whose column tells none.
-USUAL_UNITS: Mapping[str, str] = {
-    "ra": "deg",
-    "dec": "deg",
-    "ra_error": "mas",
-    "dec_error": "mas",
-    "pmra": "mas / yr",
-    "pmdec": "mas / yr",
-    "pmra_error": "mas / yr",
-    "pmdec_error": "mas / yr",
-    "parallax": "mas",
-    "parallax_error": "mas",
-}
+USUAL_UNITS: Mapping[str, str] = {k: v for k, v in UNITS.items() if k not in ("epoch", "mag")}
 #: Columns whose catalog has its own: Pan-STARRS' and 2MASS' errors are arcseconds.
 _UNITS_OF_NAMES = dict.fromkeys(
     ("rameanerr", "decmeanerr", "rastackerr", "decstackerr", "errmaj", "errmin"), "arcsec"

@@ -53,17 +53,18 @@ def julian_year(mjd: npt.ArrayLike) -> FloatArray:
     return np.asarray(2000.0 + (np.asarray(mjd, dtype=np.float64) - 51544.5) / 365.25)
 
 
-def earth(mjd: float) -> FloatArray:
-    """Barycentric position of the Earth in au, ICRS axes, shape (3,); needs no network.
+def earth(mjd: npt.ArrayLike) -> FloatArray:
+    """Barycentric position of the Earth in au, ICRS axes, shape (..., 3); needs no network.
 
-    Hubble is 7000 km from it, which moves a star of parallax 1 arcsec by 0.05 mas.
+    TDB and UTC, a minute apart, are not told apart.  Hubble is 7000 km from it, which moves a star
+    of parallax 1 arcsec by 0.05 mas.
     """
     from astropy import units as u
     from astropy.coordinates import get_body_barycentric
     from astropy.time import Time
 
     place = get_body_barycentric("earth", Time(mjd, format="mjd", scale="tdb"), "builtin")
-    return np.asarray(place.xyz.to_value(u.au), dtype=np.float64)
+    return np.moveaxis(np.asarray(place.xyz.to_value(u.au), dtype=np.float64), 0, -1)
 
 
 def move(

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.references.motion import earth, julian_year
 from hapdask.astrometry.solution.geometry import (
     MAS,
     correction_of,
     directions,
-    earth_at,
-    epoch_of,
     local_axes,
     moved,
     parameters_of,
@@ -176,11 +175,11 @@ def stars_per_exposure(
     if not len(stars.epoch) or not exposures:
         return [(np.zeros(0, np.int64), np.zeros((0, 3)))] * len(exposures)
     tree = cKDTree(stars.direction)
-    earth = earth_at(np.array([e.mjd for e in exposures]))
+    observer = earth(np.array([e.mjd for e in exposures]))
     found = []
     for k, e in enumerate(exposures):
         here = _aligned(e)
-        epoch = epoch_of(e.mjd)
+        epoch = float(julian_year(e.mjd))
         if not len(here):
             found.append((np.zeros(0, np.int64), np.zeros((0, 3))))
             continue
@@ -189,15 +188,15 @@ def stars_per_exposure(
         # A star of 2 arcsec / yr is still found; the rest is for the fastest few of the sky.
         drift = 2000.0 / MAS * float(np.max(np.abs(epoch - stars.epoch)))
         rows = np.array(sorted(tree.query_ball_point(middle, size + reach + drift)), np.int64)
-        found.append((rows, star_places(stars, rows, epoch, earth[k])))
+        found.append((rows, star_places(stars, rows, epoch, observer[k])))
     return found
 
 
-def star_places(stars: Stars, rows: Ints, epoch: float, earth: Floats) -> Floats:
-    """Directions, shape (n, 3), of some stars at an epoch, with their parallaxes."""
+def star_places(stars: Stars, rows: Ints, epoch: float, observer: Floats) -> Floats:
+    """Directions, shape (n, 3), of some stars at an epoch, from a place (3,) in au."""
     dt = epoch - stars.epoch[rows]
     tangent = local_axes(stars.direction[rows])
-    place = stars.direction[rows] - stars.parallax[rows, np.newaxis] / MAS * earth
+    place = stars.direction[rows] - stars.parallax[rows, np.newaxis] / MAS * observer
     for k in (0, 1):
         place = place + (stars.pm[rows, k] * dt / MAS)[:, np.newaxis] * tangent[:, k]
     return np.asarray(place / np.sqrt(np.sum(place * place, axis=1, keepdims=True)))

@@ -106,25 +106,3 @@ def local_axes(direction: Floats) -> Floats:
     east = np.stack([-sin_ra, cos_ra, np.zeros_like(z)], axis=-1)
     north = np.stack([-z * cos_ra, -z * sin_ra, flat], axis=-1)
     return np.stack([east, north], axis=1)
-
-
-def epoch_of(mjd: float) -> float:
-    """Julian year of an MJD.
-
-    Examples
-    --------
-    >>> epoch_of(51544.5)
-    2000.0
-    """
-    return 2000.0 + (mjd - 51544.5) / 365.25
-
-
-def earth_at(mjd: Floats) -> Floats:
-    """Barycentric place of the Earth, ICRS, shape (n, 3), au: what parallaxes are seen from."""
-    from astropy import units
-    from astropy.coordinates import get_body_barycentric
-    from astropy.time import Time
-
-    # TDB and UTC differ by a minute: nothing here.
-    place = get_body_barycentric("earth", Time(mjd, format="mjd", scale="tdb"), ephemeris="builtin")
-    return np.asarray(place.xyz.to_value(units.au).T, np.float64)

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.references.motion import earth, julian_year
 from hapdask.astrometry.solution.association import Association
 from hapdask.astrometry.solution.geometry import (
     GEOMETRIES,
     MAS,
     design,
-    earth_at,
-    epoch_of,
     local_axes,
     parameters_of,
 )
@@ -175,7 +174,7 @@ def make_problem(
         n: np.concatenate([getattr(e, n) for e in exposures])[detection]
         for n in ("xi", "eta", "error", "still")
     }
-    epoch = np.array([epoch_of(e.mjd) for e in mine])
+    epoch = np.array([float(julian_year(e.mjd)) for e in mine])
     weight = column["error"] ** -2.0
     ours = _Sources.of(association.direction[detection], source, weight, epoch[exposure], star)
     prior, prior_error = ours.prior(stars, column["still"], parameters)
@@ -210,7 +209,7 @@ def make_problem(
         prior_error=prior_error,
         drifting=~galaxy & ~ours.measured_motion(stars, parameters.pm_scatter),
         star=star,
-        earth=earth_at(np.array([e.mjd for e in mine])),
+        earth=earth(np.array([e.mjd for e in mine])),
         parameters=parameters,
     )
 

@@ -57,7 +57,8 @@ class Residuals:
 
     def of(self, name: str) -> Residuals:
         """Those of one exposure; all empty where it has none."""
-        here = np.flatnonzero(self.index == self.exposure.index(name))
+        number = self.exposure.index(name) if name in self.exposure else -1
+        here = np.flatnonzero(self.index == number)
         names = ("index", "row", "east", "north", "error", "used")
         return Residuals(self.exposure, *(getattr(self, n)[here] for n in names))
 
@@ -103,6 +104,8 @@ def solve(
     parameters = parameters or JointParameters()
     given = in_order(exposures)
     held = _held(given, published)
+    # What was refused stands where its header puts it, which is no place to hold others to.
+    given = [e for e in given if e.name not in held or held[e.name].verdict.status != "rejected"]
     usable = [e.usable() for e in given]
     ordered, rows = [u[0] for u in usable], [u[1] for u in usable]
     stars = Stars.of(references, parameters.reference_error)
@@ -125,8 +128,6 @@ def _settled(
     parameters: JointParameters,
 ) -> Part:
     """Solve a group until no exposure and no reference stars in it fit by chance alone."""
-    size = np.array([len(exposures[k]) for k in group], np.int64)
-    near = len(set().union(*(association.near[k].tolist() for k in group)))
     start = {name: np.array(solved.parameters) for name, solved in held.items()}
     refused: dict[str, str] = {}
     notes: list[str] = []
@@ -137,7 +138,7 @@ def _settled(
             if name in held:
                 covariance[k] = held[name].covariance
         solved = iterate(problem, covariance)
-        found = doubts(problem, solved, size, near)
+        found = doubts(problem, solved, group, association)
         if not found or len(notes) + 1 >= _ROUNDS:
             return Part(problem, solved, refused, tuple(note for note in notes if note))
         refused |= {problem.names[j]: why for j, why in found.exposures.items()}

@@ -76,8 +76,9 @@ def show_made(made: SvmMade, page_path: Path | None) -> None:
         for product in visit.products:
             path = product.made.files[0]
             typer.echo(f"  {path}  {size_text(path.stat().st_size)}")
-        if visit.others:
-            typer.echo(f"  all are named in {visit.others[-1]}")
+        for path in visit.others:
+            if path.name.endswith("_manifest.txt"):
+                typer.echo(f"  all are named in {path}")
         if visit.problem:
             complain(f"visit {visit.tree.visit} is not finished: {visit.problem}")
     _notes(visit.tree for visit in made.visits)

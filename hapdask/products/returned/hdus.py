@@ -218,8 +218,7 @@ def _with_cards(cards: list[list[bytes]], wanted: list[Card]) -> list[list[bytes
         if card.keyword in where and card.keyword not in _COMMENTARY:
             kept[where[card.keyword]] = card_images(card)
         else:
-            where[card.keyword] = len(kept)
-            kept.append(card_images(card))
+            kept.append(card_images(card))  # each of those of records, which share a keyword
     return kept
 
 

@@ -30,7 +30,7 @@ def sky_cell_text(footprint: Footprint) -> str:
     Examples
     --------
     >>> sky_cell_text(Footprint.from_vertices([182.6, 182.6, 182.5], [28.2, 28.21, 28.21]))
-    'p1889x01y20; p1890x18y20; p1970x10y03; p1970x10y04'
+    'p1889x01y20; p1889x02y20; p1890x18y20; p1970x10y03'
     """
     cells = SkyGrid().overlapping(footprint)[:MOST_CELLS]
     return "; ".join(cell.name.removeprefix("skycell-") for cell in cells)

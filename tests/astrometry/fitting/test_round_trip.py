@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from two_chips import record
 
 from hapdask.astrometry.fitting.lists import places_of_catalog, places_of_sources
 from hapdask.astrometry.fitting.pairing import Task, fit_lists
@@ -12,40 +13,7 @@ from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.astrometry.sources import SourceList
 from hapdask.config.alignment import AlignmentParameters
-from hapdask.observe.distortion import Correction, Distortion
-from hapdask.observe.parts import ChipRecord, FileIdentity
-from hapdask.observe.record import ExposureRecord
-
-
-def record(crval=(359.999, 71.0)):
-    """Two chips of UVIS's size, with a distortion of some pixels."""
-    sip_a, sip_b = np.zeros((3, 3)), np.zeros((3, 3))
-    sip_a[2, 0], sip_a[1, 1], sip_b[0, 2] = 1.3e-6, 8e-7, -1.5e-6
-    step = 0.0396 / 3600.0
-    chips = []
-    for extver, down in ((1, 0.0), (2, 2090.0)):
-        cd = (-0.7 * step, 0.714 * step, 0.714 * step, 0.7 * step)
-        shape = (2051, 4096)
-        distortion = Distortion(shape, crval, (2048.0, 1026.0 - down), cd, sip_a, sip_b)
-        chips.append(ChipRecord(extver, 1, shape, distortion, None, None, None))
-    return ExposureRecord(
-        name="ia0a01aaq",
-        url="/x",
-        identity=FileIdentity(1, "h", "s"),
-        instrument="wfc3",
-        detector="uvis",
-        filter="f606w",
-        exptime=1.0,
-        expstart=57388.0,
-        expend=57388.1,
-        unit="electron",
-        proposal="1",
-        visit="ia0a01",
-        target="",
-        suffix="flc",
-        wcsname="",
-        chips=tuple(chips),
-    )
+from hapdask.observe.distortion import Correction
 
 
 def sources_of(exposure, count=150):

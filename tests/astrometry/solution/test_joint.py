@@ -177,6 +177,19 @@ def test_an_exposure_in_a_wrong_place_is_refused_and_harms_nobody(known):
     np.testing.assert_allclose(here, there, atol=0.2)
 
 
+def test_published_exposures_that_were_refused_hold_nobody():
+    field = Field(np.random.default_rng(1), n=1000)
+    made, truth = visits(field, 0.0, 0.1)
+    wrong = beside(made[1], truth, 5000.0)
+    first = solve([made[0], wrong, made[2]], field.references(np.arange(40))).release
+    assert first[wrong.name].verdict.status == "rejected"
+    second = solve([made[0], wrong, *made[2:]], None, published=first).release
+    assert second[wrong.name] == first[wrong.name]
+    assert {second[e.name].tie for e in made[3:]} == {"published"}
+    without = solve([made[0], *made[2:]], None, published=first).release
+    assert [second[e.name] for e in made[3:]] == [without[e.name] for e in made[3:]]
+
+
 def test_a_list_of_wrong_pairs_is_refused():
     field = Field(np.random.default_rng(2), n=300)
     made, truth = visits(field, 0.0)

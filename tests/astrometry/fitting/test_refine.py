@@ -1,0 +1,268 @@
+"""The joint solution after the exposures of a visit were placed, with records and source lists."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from two_chips import record, seen_by
+
+from hapdask.astrometry.fitting.lists import places_of_catalog, places_of_sources
+from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.fitting.refine import Member, refine
+from hapdask.astrometry.fitting.visit import align_visit
+from hapdask.astrometry.references.catalog import ReferenceCatalog
+from hapdask.config.alignment import AlignmentParameters
+from hapdask.errors import ParameterError
+from hapdask.observe.distortion import Correction
+from hapdask.sky.tangent import deproject, project
+
+CENTER = (359.999, 71.0)
+RULES = AlignmentParameters(floor=0.5)
+YEAR = 365.25
+
+
+class Sky:
+    """Stars that move, and visits of them with wrong headers."""
+
+    def __init__(self, seed, stars=400, center=CENTER, scatter=5.0):
+        self.rng, self.center = np.random.default_rng(seed), center
+        self.xy = self.rng.uniform(-130, 130, (stars, 2))
+        self.pm = self.rng.normal(0, scatter, (stars, 2))
+        self.records, self.truth, self.sources = [], [], []
+
+    def at(self, mjd):
+        moved = self.xy + self.pm * (mjd - 57388.5) / YEAR / 1000.0
+        return deproject(moved[:, 0] / 3600.0, moved[:, 1] / 3600.0, *self.center)
+
+    def visit(self, name="ia0a01", *, exposures=4, mjd=57388.0, shift=1.0, jitter=0.01, **options):
+        """Records of a visit; their true corrections and sources are kept."""
+        common, roll = self.rng.normal(0, shift, 2), np.radians(self.rng.normal(0, 0.01))
+        records = []
+        for k in range(exposures):
+            place = self.rng.uniform(-5, 5, 2) / 3600.0
+            here = tuple(float(c) for c in deproject(*place, *self.center))
+            header = record(here, name=f"{name}a{k}q", mjd=mjd + 0.03 * k)
+            matrix = (np.cos(roll), -np.sin(roll), np.sin(roll), np.cos(roll))
+            move = common + self.rng.normal(0, jitter, 2)
+            truth = Correction(here, tuple(map(float, matrix)), tuple(map(float, move)))
+            sources = seen_by(header, truth, *self.at(header.mid_mjd), self.rng, **options)
+            self.records.append(header)
+            self.truth.append(truth)
+            self.sources.append(sources)
+            records.append(len(self.records) - 1)
+        return records
+
+    def catalog(self, count, error=0.3):
+        pick = self.rng.permutation(len(self.xy))[:count]
+        seen = self.xy[pick] + self.rng.normal(0, error, (len(pick), 2)) / 1000.0
+        ra, dec = deproject(seen[:, 0] / 3600.0, seen[:, 1] / 3600.0, *self.center)
+        pm = self.pm[pick] + self.rng.normal(0, 0.2, (len(pick), 2))
+        return ReferenceCatalog.of(
+            ra, dec, error=error, epoch=2016.0, name="GAIAeDR3",
+            pmra=pm[:, 0], pmdec=pm[:, 1], pmra_error=0.2, pmdec_error=0.2,
+        )  # fmt: skip
+
+    def placed(self, which, catalogs):
+        """Members of the exposures as `align_visit` places them."""
+        places = [places_of_sources(self.sources[k], self.records[k]) for k in which]
+        catalogs = [places_of_catalog(c.at(self.records[which[0]].mid_mjd)) for c in catalogs]
+        found = align_visit(places, catalogs, RULES)
+        return [
+            Member.of(self.records[k], self.sources[k], p)
+            for k, p in zip(which, found, strict=True)
+        ]
+
+    def off(self, k, correction):
+        """How far an exposure's border is from the truth, east and north, mas."""
+        header, center = self.records[k], self.center
+        given = header if correction is None else header.corrected(correction)
+        ends = [
+            np.concatenate([np.stack(project(*c.border(), *center), 1) for c in r.chips])
+            for r in (given, header.corrected(self.truth[k]))
+        ]
+        return 3.6e6 * (ends[0] - ends[1])
+
+    def without_common(self, which, off):
+        """The same without what a turn, scale and shift of all exposures together explains."""
+        places = []
+        for k in which:
+            chips = self.records[k].corrected(self.truth[k]).chips
+            xy = [np.stack(project(*c.border(), *self.center), 1) for c in chips]
+            places.append(3600.0 * np.concatenate(xy))
+        design = [np.hstack([xy, np.ones((len(xy), 1))]) for xy in places]
+        linear, *_ = np.linalg.lstsq(np.concatenate(design), np.concatenate(off), rcond=None)
+        return [o - d @ linear for o, d in zip(off, design, strict=True)]
+
+
+def rms(off):
+    return float(np.sqrt((off**2).sum(axis=1).mean()))
+
+
+def test_all_exposures_of_a_visit_get_better():
+    after, pulls = [], []
+    for seed in range(3):
+        sky = Sky(seed)
+        visit, catalog = sky.visit(), sky.catalog(150)
+        members = sky.placed(visit, [catalog])
+        made = refine(members, catalog, RULES)
+        assert made.refused == {}
+        assert {p.status for p in made.placements} == {"aligned"}
+        for k, member, placed in zip(visit, members, made.placements, strict=True):
+            assert placed.exposure == member.placement.exposure
+            assert placed.attempts[:-1] == member.placement.attempts
+            assert placed.attempts[-1].method == "joint"
+            if placed.method == "joint":
+                assert placed.error_mas < member.placement.error_mas
+                assert placed.floor_mas == 1.5
+                assert 0.5 < placed.chi2 < 1.6
+                assert placed.matches >= 50
+            after.append(rms(sky.off(k, placed.correction)))
+            pulls.append(after[-1] / placed.error_mas)
+    assert np.median(after) < 0.3
+    assert np.percentile(pulls, 95) < 2.2
+
+
+def test_fifteen_reference_stars_are_enough_for_a_mas():
+    after = []
+    for seed in range(4):
+        sky = Sky(seed + 50)
+        visit, catalog = sky.visit(), sky.catalog(40)
+        members = sky.placed(visit, [catalog])
+        made = refine(members, catalog, RULES)
+        after += [
+            rms(sky.off(k, p.correction)) for k, p in zip(visit, made.placements, strict=True)
+        ]
+    assert np.median(after) < 1.0
+
+
+def test_exposures_of_a_visit_agree_to_half_a_mas_from_data_alone():
+    """Gate: 100 stars in common, no reference star."""
+    apart = []
+    for seed in range(5):
+        sky = Sky(seed + 20, stars=230)  # 100 to 110 of them in all exposures
+        visit = sky.visit()
+        members = sky.placed(visit, [])
+        assert {m.placement.status for m in members} == {"relative"}
+        off = [sky.off(k, m.placement.correction) for k, m in zip(visit, members, strict=True)]
+        apart += [rms(o) for o in sky.without_common(visit, off)]
+    assert math.sqrt(np.mean(np.square(apart))) < 0.5
+
+
+def test_a_visit_without_reference_stars_is_tied_to_a_solved_one():
+    """Gate: within a year, 1 mas relative to it."""
+    relative = []
+    for seed in range(3):
+        sky = Sky(seed + 30, stars=600)
+        first = sky.visit()
+        catalog = sky.catalog(200)
+        solved = refine(sky.placed(first, [catalog]), catalog, RULES)
+        release = solved.solution.release
+        second = sky.visit("ia0b02", mjd=57388.0 + 200.0)
+        # places alone: no reference star lies where the second visit does
+        stars = ReferenceCatalog.of(
+            release.sources.ra, release.sources.dec,
+            ra_error=release.sources.ra_error, dec_error=release.sources.dec_error,
+            epoch=release.sources.epoch, name="release1",
+        )  # fmt: skip
+        members = sky.placed(second, [stars])
+        held = [Member.of(sky.records[k], sky.sources[k], p).sources
+                for k, p in zip(first, solved.placements, strict=True)]  # fmt: skip
+        made = refine(members, None, RULES, published=release, held=held)
+        assert {p.status for p in made.placements} == {"aligned"}
+        assert {p.method for p in made.placements} == {"joint"}
+        assert made.solution.release.version == 2
+        before = np.mean(
+            [
+                sky.off(k, p.correction).mean(0)
+                for k, p in zip(first, solved.placements, strict=True)
+            ],
+            axis=0,
+        )
+        for k, p in zip(second, made.placements, strict=True):
+            relative.append(rms(sky.off(k, p.correction) - before))
+            assert "published" in p.reason
+    assert math.sqrt(np.mean(np.square(relative))) < 1.0
+
+
+def test_a_start_that_the_solution_contradicts_is_kept_and_the_others_go_on():
+    sky = Sky(5)
+    visit, catalog = sky.visit(), sky.catalog(150)
+    members = sky.placed(visit, [catalog])
+    old = members[2].placement
+    moved = replace(old.correction, shift=(old.correction.shift[0] + 0.05, old.correction.shift[1]))
+    members[2] = Member.of(
+        sky.records[visit[2]], sky.sources[visit[2]], replace(old, correction=moved)
+    )
+    made = refine(members, catalog, RULES)
+    assert set(made.refused) == {old.exposure}
+    assert "mas away" in made.refused[old.exposure]
+    kept = made.placements[2]
+    assert kept.correction == moved
+    assert kept.attempts[-1].reason == made.refused[old.exposure]
+    assert not kept.attempts[-1].accepted
+    assert old.exposure not in made.solution.release
+    others = [p for k, p in enumerate(made.placements) if k != 2]
+    assert {p.status for p in others} == {"aligned"}
+
+
+def test_headers_that_are_right_are_left():
+    sky = Sky(6)
+    visit, catalog = sky.visit(shift=0.0, jitter=0.0), sky.catalog(150)
+    for k in visit:
+        sky.truth[k] = Correction(sky.truth[k].center)
+        sky.sources[k] = seen_by(
+            sky.records[k], sky.truth[k], *sky.at(sky.records[k].mid_mjd), sky.rng
+        )
+    members = sky.placed(visit, [catalog])
+    assert {m.placement.status for m in members} == {"confirmed"}
+    made = refine(members, catalog, RULES)
+    assert [p.correction for p in made.placements] == [m.placement.correction for m in members]
+    assert {p.status for p in made.placements} == {"confirmed"}
+    assert all(
+        p.attempts[-1].reason.startswith(("the header is as good", "the joint solution's error"))
+        for p in made.placements
+    )
+
+
+def test_exposures_that_have_no_tie_take_no_part():
+    sky = Sky(7)
+    visit, catalog = sky.visit(exposures=2), sky.catalog(150)
+    members = sky.placed(visit, [catalog])
+    alone = replace(members[0], placement=Placement(sky.records[visit[0]].name, reason="none"))
+    made = refine([alone, members[1]], catalog, RULES)
+    assert made.placements[0] is alone.placement
+    assert alone.placement.exposure not in made.solution.release
+    nothing = refine([alone], catalog, RULES)
+    assert nothing.solution is None
+    assert nothing.placements == (alone.placement,)
+    assert refine([], None, RULES).placements == ()
+
+
+def test_without_a_reference_star_nothing_is_believed_to_be_tied():
+    sky = Sky(8)
+    members = sky.placed(sky.visit(), [sky.catalog(150)])
+    made = refine(members, None, RULES)
+    assert made.solution is None
+    assert [p.correction for p in made.placements] == [m.placement.correction for m in members]
+    assert set(made.refused.values()) == {"the joint solution has no tie to the sky"}
+
+
+def test_any_order_gives_the_same_bits():
+    sky = Sky(9)
+    visit, catalog = sky.visit(), sky.catalog(100)
+    members = sky.placed(visit, [catalog])
+    rules = {m.placement.exposure: RULES for m in members}
+    one, two = refine(members, catalog, RULES), refine(members[::-1], catalog, rules)
+    assert [p.to_dict() for p in one.placements] == [p.to_dict() for p in two.placements[::-1]]
+    assert one.solution.release.digest == two.solution.release.digest
+
+
+def test_a_record_that_is_corrected_is_refused():
+    sky = Sky(10)
+    (k,) = sky.visit(exposures=1)
+    corrected = sky.records[k].corrected(sky.truth[k])
+    with pytest.raises(ParameterError, match="corrected already"):
+        Member.of(corrected, sky.sources[k], Placement(corrected.name))
