@@ -192,12 +192,13 @@ def run(
         for number in range(cases):
             rng = np.random.default_rng([seed, number])
             case = KINDS[names[number % len(names)]](names[number % len(names)], rng)
-            placements = _aligned(case, _rules(case, preset), joint=joint)
+            placements = aligned(case, _rules(case, preset), joint=joint)
             tally.take(f"{seed}/{number}", case, placements)
     return tally
 
 
-def _aligned(case: Case, rules: AlignmentParameters, *, joint: bool) -> Sequence[Placement]:
+def aligned(case: Case, rules: AlignmentParameters, *, joint: bool) -> Sequence[Placement]:
+    """Align a case, with or without the joint solution."""
     placements = align_visit(
         [s.places for s in case.seen],
         case.catalogs,

@@ -131,32 +131,43 @@ def distortions(runs: int) -> list[Figure]:
     return found
 
 
+def _beside_published(field: Field, year: float) -> tuple[Floats, list[float]]:
+    """Errors of a visit so many years after a published one, largest axis, and its pulls."""
+    made, truth = visits(field, (0.0, year))
+    first = solve(made[:3], field.references(np.arange(40))).release
+    release = solve(made, None, published=first).release
+    names = [e.name for e in made[3:]]
+    return np.abs(shifts(release, truth, names)).max(axis=1), pulls(release, truth, names)
+
+
+def _chain(field: Field) -> list[float]:
+    """Pulls of the last visits of a row, the first of which alone has reference stars."""
+    places = ((-150.0, 0.0), (-50.0, 0.0), (50.0, 0.0), (150.0, 0.0))
+    made, truth = visits(field, (0.0, 0.3, 0.1, 0.5), places=places)
+    west = np.flatnonzero(field.offsets()[0] < -150.0)[:30]
+    release = solve(made, field.references(west)).release
+    return pulls(release, truth, [e.name for e in made[6:]])
+
+
 def without_stars(runs: int) -> list[Figure]:
     """Visits without reference stars, held to one that is published or tied through others."""
-    near: list[float] = []
-    near_pulls: list[float] = []
-    far: list[float] = []
-    chained: list[float] = []
-    for seed in range(runs):
-        field = drifting_field(np.random.default_rng(seed), n=150)
-        made, truth = visits(field, (0.0, 0.3, 5.0))
-        first = solve(made[:3], field.references(np.arange(40))).release
-        for new, kept in ((made[3:6], near_pulls), (made[6:], far)):
-            names = [e.name for e in new]
-            release = solve([*made[:3], *new], None, published=first).release
-            kept += pulls(release, truth, names)
-            if kept is near_pulls:
-                near += np.abs(shifts(release, truth, names)).max(axis=1).tolist()
-        wide = drifting_field(np.random.default_rng(1000 + seed), n=1200, half=250.0)
-        places = ((-150.0, 0.0), (-50.0, 0.0), (50.0, 0.0), (150.0, 0.0))
-        made, truth = visits(wide, (0.0, 0.3, 0.1, 0.5), places=places)
-        west = np.flatnonzero(wide.offsets()[0] < -150.0)[:30]
-        release = solve(made, wide.references(west)).release
-        chained += pulls(release, truth, [e.name for e in made[6:]])
+    found = []
+    for year in (0.3, 1.0, 5.0):
+        for label, make in (("at rest", Field), ("drifting", drifting_field)):
+            both = [
+                _beside_published(make(np.random.default_rng(k), n=150), year) for k in range(runs)
+            ]
+            error = float(np.median(np.concatenate([e for e, _ in both])))
+            gate = ("<=", 1.0) if year <= 1.0 and make is Field else ("", 0.0)
+            name = f"{year:g} years, no star, a field {label}"
+            found.append(Figure(f"{name}: median error", error, "mas", *gate))
+            pull = _rms([p for _, own in both for p in own])
+            found.append(Figure(f"{name}: rms pull", pull, "", "<=", 1.3))
+    chained = []
+    for k in range(runs):
+        chained += _chain(drifting_field(np.random.default_rng(1000 + k), n=1200, half=250.0))
     return [
-        Figure("0.3 years, no star: median error", float(np.median(near)), "mas", "<=", 1.0),
-        Figure("0.3 years, no star: rms pull", _rms(near_pulls), "", "<=", 1.3),
-        Figure("5 years, no star: rms pull", _rms(far), "", "<=", 1.3),
+        *found,
         Figure("tied through other visits alone: rms pull", _rms(chained), "", "<=", 1.3),
     ]
 

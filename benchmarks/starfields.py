@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.fitting.members import Member
 from hapdask.astrometry.fitting.placement import Placement
-from hapdask.astrometry.fitting.refine import Member
 from hapdask.astrometry.fitting.result import apply_correction
 from hapdask.astrometry.matching.places import Places
 from hapdask.astrometry.references.catalog import ReferenceCatalog

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hapdask.astrometry.detection import Guiding, check_guiding, detect_sources
 from hapdask.astrometry.sources import COSMIC_RAY, EDGE, SourceList
-from hapdask.config.detection import DetectionParameters
+from hapdask.config.detection import DetectionParameters, StarParameters
 from hapdask.drizzling.running import run_tasks
 from hapdask.errors import HapdaskError
 from hapdask.observe.masking.sources import MaskSource
@@ -80,7 +80,9 @@ class Detection:
             found = self.sources
             if found is None:
                 found = detect_sources(self.record, self.parameters, exclude=self.exclude)
-            guiding = check_guiding(self.record) if self.guiding else UNCHECKED
+            ours = isinstance(self.parameters, StarParameters) and self.sources is None
+            stars = found if ours else None
+            guiding = check_guiding(self.record, stars) if self.guiding else UNCHECKED
         except HapdaskError as error:
             return Detected(name, SourceList.empty(name), error=error)
         return Detected(name, found.without(COSMIC_RAY | EDGE), guiding)

@@ -18,7 +18,7 @@ from hapdask.astrometry.references.tables import read_table
 from hapdask.astrometry.sources import SourceList
 from hapdask.config.fields import is_blank
 from hapdask.config.tweakreg import SourceOptions
-from hapdask.errors import InputError
+from hapdask.errors import InputError, ParameterError
 from hapdask.observe.inverse import sky_to_pixel
 from hapdask.observe.masking.sources import MaskSource, list_sources
 from hapdask.observe.record import ExposureRecord
@@ -73,7 +73,8 @@ def read_given(
     ----------
     exposures : sequence of ExposureRecord
     sources : mapping of str to SourceList, table, path or sequence of these
-        By rootname; one of a sequence for each SCI extension.
+        By rootname; one of a sequence for each SCI extension.  What is for other exposures is
+        passed over, but not all of it.
     options : SourceOptions
         Columns, units and limits; its ``catfile`` names more.
 
@@ -84,16 +85,21 @@ def read_given(
     Raises
     ------
     InputError
-        If a list cannot be read, or is for no exposure.
+        If a list cannot be read.
+    ParameterError
+        If none is for one of the exposures.
     """
-    known = {e.name: e for e in exposures}
+    named = {name.lower(): given for name, given in sources.items()}
     found: dict[str, SourceList] = {}
-    for name, given in sources.items():
-        exposure = known.get(name.lower())
-        if exposure is None:
-            raise InputError(name, "a source list is given for it, and it is no exposure of this")
-        parts = list(given) if isinstance(given, list | tuple) else [given]
-        found[exposure.name] = _source_list(exposure, parts, options)
+    for exposure in exposures:
+        if exposure.name in named:
+            given = named[exposure.name]
+            parts = list(given) if isinstance(given, list | tuple) else [given]
+            found[exposure.name] = _source_list(exposure, parts, options)
+    if named and not found:
+        raise ParameterError(
+            f"sources are given for {', '.join(sources)}, which are no exposures of this alignment"
+        )
     if options.catfile:
         for exposure, files in _lines(options.catfile, exposures):
             paths = [None if is_blank(f) else _beside(options.catfile, f) for f in files]

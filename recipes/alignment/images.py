@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,8 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.observe.source import open_source
 from hapdask.sky.frame import Frame
 
+#: Of sources on an image without a noise model, in its noise; pixels that tell the noise.
+_THRESHOLD, _SAMPLE = 5.0, 1_000_000
 _NAMED = re.compile(r"(?P<path>.+?)\s*(?:\[\s*(?P<ext>[^\[\]]*?)\s*\])?")
 
 Sky = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -154,11 +155,24 @@ def _sources_of_image(image: str, like: ExposureRecord) -> SourceList:
         if hdu is None or len(hdu.shape) != 2:
             raise InputError(path, "there is no image in it", remedy="name an extension: [SCI,1]")
         pixels = np.asarray(read_image_rows(source, hdu, 0, hdu.shape[0]), np.float32)
-    parameters: Any = default_parameters(like, "tweakreg")
-    assert isinstance(parameters, ImageFindParameters)
     use = np.isfinite(pixels)
-    sci = np.where(use, pixels, np.float32(0.0))
+    if not use.any():
+        raise InputError(path, "none of its pixels is finite", remedy="give another image")
+    sky, noise = _sky(pixels[use])
+    sci = np.where(use, pixels - np.float32(sky), np.float32(0.0))
+    usual = default_parameters(like, "tweakreg")
+    assert isinstance(usual, ImageFindParameters)
+    # TweakReg takes the root of the sky for the noise, and a mosaic may have none
+    parameters = replace(usual, computesig=False, skysigma=noise, threshold=_THRESHOLD)
     return find_image_sources(sci, use, parameters, path, 1)
+
+
+def _sky(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Median of an image, and its scatter as that of noise would be."""
+    some = values[:: max(1, values.size // _SAMPLE)]
+    some = some[some != 0.0] if np.any(some != 0.0) else some  # 0 is no data in many mosaics
+    middle = float(np.median(some))
+    return middle, max(1.4826 * float(np.median(np.abs(some - middle))), 1e-30)
 
 
 def _extension(file: FitsFile, ext: str | None) -> Hdu | None:

@@ -1,26 +1,39 @@
 """The small barrier of a visit: its exposures are aligned once, and what was found is kept.
 
-A run that is started again goes on from the same records, to the last bit.  Not here: alignment
-itself (`hapdask.recipes.alignment`).
+Dispersed exposures, which have no stars to align, get the correction of the direct ones.  A run
+that is started again goes on from the same records, to the last bit.  Not here: alignment itself
+(`hapdask.recipes.alignment`), the form in which it is kept (`aligned`).
 """
 
 from __future__ import annotations
 
 import datetime
-import json
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hapdask.astrometry.headers.facts import Relative, WcsFacts
-from hapdask.errors import StoreError
+import numpy as np
+
+from hapdask.astrometry.grism.carrying import Carried, Direct, carry_over
+from hapdask.astrometry.grism.common import with_common_wcs
+from hapdask.astrometry.grism.names import basis_of
+from hapdask.astrometry.grism.starting import starts_of
+from hapdask.errors import InputError
 from hapdask.observe.record import ExposureRecord
+from hapdask.observe.visits.roles import role_of
+from hapdask.observe.visits.zeros import judge_zeros
+from hapdask.products.alignment.lines import alignment_line
 from hapdask.products.objects import Objects
-from hapdask.recipes.alignment.run import Alignment, align
+from hapdask.recipes.alignment.planning import Request, plan_alignment
+from hapdask.recipes.alignment.run import Aligned, Alignment, align
 from hapdask.recipes.reporting import LeftOut
+from hapdask.recipes.svm.aligned import Stars, VisitAlignment
 from hapdask.recipes.svm.ledger import content_of, digest_of
 from hapdask.recipes.svm.steps import Workshop
+
+log = logging.getLogger(__name__)
 
 _NAME = "alignment.json"
 #: In WCSNAME: aligned by visit.
@@ -50,44 +63,40 @@ class AlignmentSettings:
         """Tell it as plain data, files by their content."""
         given = self.refcat if isinstance(self.refcat, list | tuple) else [self.refcat]
         names = [each for each in given if isinstance(each, str | Path)]
-        tables = [digest_of(_told(each)) for each in given if not isinstance(each, str | Path)]
+        tables = [digest_of(_columns(each)) for each in given if not isinstance(each, str | Path)]
         files = content_of([*names, *([self.file] if self.file else [])])
         return [[str(name) for name in names], tables, self.preset, dict(self.overrides), files]
 
 
-@dataclass(frozen=True)
-class VisitAlignment:
-    """What the alignment of a visit left.
+def check_settings(records: Sequence[ExposureRecord], settings: AlignmentSettings) -> None:
+    """Refuse what cannot be asked of the alignment of visits, before any pixel is read.
 
-    Attributes
-    ----------
-    records : tuple of ExposureRecord
-        Those that may be used: corrected, with verdict and WCSNAME.
-    facts : mapping of str to WcsFacts
-        Of their new WCSs, by name; an exposure that keeps its header's has none.
-    left_out : tuple of LeftOut
-    told : mapping
-        All that is told of the alignment, plain data.
-    date : date
-        When it was made; the date of all products.
+    Raises
+    ------
+    ParameterError, InputError
+        See `hapdask.align`.
     """
-
-    records: tuple[ExposureRecord, ...]
-    facts: Mapping[str, WcsFacts]
-    left_out: tuple[LeftOut, ...]
-    told: Mapping[str, Any]
-    date: datetime.date
+    direct = [record for record in records if role_of(record.filter) != "dispersed"]
+    if direct:
+        request = Request(
+            preset=settings.preset,
+            file=settings.file,
+            overrides={"label": _LABEL, **settings.overrides},
+            refcat=settings.refcat,
+            sources={},
+        )
+        plan_alignment(direct, request)
 
 
 def align_visit(
     records: Sequence[ExposureRecord], settings: AlignmentSettings, shop: Workshop
 ) -> VisitAlignment:
-    """Align the direct exposures of a visit, or recall how they were.
+    """Align the exposures of a visit, or recall how they were.
 
     Parameters
     ----------
     records : sequence of ExposureRecord
-        As opened.
+        As opened; direct and dispersed ones.
     settings : AlignmentSettings
     shop : Workshop
 
@@ -99,11 +108,28 @@ def align_visit(
         If it cannot be kept.
     """
     objects, key = Objects(str(shop.where)), _key(records, settings)
-    known = _recall(objects, key)
+    raw = objects.get(_NAME)
+    known = None if raw is None else VisitAlignment.from_json(raw, key)
     if known is None:
+        known = _align(records, settings, shop)
+        if settings.preset == "compat":
+            known = _as_hap_does(known, records)
+        objects.put(_NAME, known.to_json(key))
+    return known
+
+
+def _align(
+    records: Sequence[ExposureRecord], settings: AlignmentSettings, shop: Workshop
+) -> VisitAlignment:
+    records, dark = _with_light(records)
+    direct = [record for record in records if role_of(record.filter) != "dispersed"]
+    found: Sequence[Aligned] | Alignment = ()
+    lost: tuple[LeftOut, ...] = ()
+    told: dict[str, Any] = {}
+    if direct:
         parameters: dict[str, Any] = {"label": _LABEL, **settings.overrides}
         found = align(
-            records,
+            direct,
             refcat=settings.refcat,
             preset=settings.preset,
             file=settings.file,
@@ -112,17 +138,85 @@ def align_visit(
             progress=shop.progress,
             **parameters,
         )
-        known = _of(found)
-        objects.put(_NAME, json.dumps({"key": key, **_packed(known)}).encode())
-    return known
+        lost = found.left_out
+        told = {key: value for key, value in found.to_dict().items() if key != "seconds"}
+    carried = _carried([record for record in records if record not in direct], found)
+    told["dispersed"] = [{"exposure": c.record.name, "told": c.told} for c in carried]
+    usable = [e for e in found if e.usable]
+    facts = {e.record.name: e.facts for e in usable} | {c.record.name: c.facts for c in carried}
+    aside = (LeftOut(e.opened.url, e.record.verdict.reason) for e in found if not e.usable)
+    return VisitAlignment(
+        records=(*(e.record for e in usable), *(c.record for c in carried)),
+        facts={name: each for name, each in facts.items() if each is not None},
+        left_out=(*dark, *lost, *aside),
+        told=told,
+        lines=tuple(alignment_line(e.record, e.placement, e.guiding, e.inquiries) for e in found),
+        date=datetime.datetime.now(datetime.UTC).date(),
+        stars={e.record.name: _stars(e) for e in usable},
+        references={
+            e.catalog.name: Stars(e.catalog.ra, e.catalog.dec, e.catalog.mag)
+            for e in usable
+            if e.catalog is not None
+        },
+    )
 
 
-def _of(found: Alignment) -> VisitAlignment:
-    facts = {e.record.name: e.facts for e in found if e.usable and e.facts is not None}
-    today = datetime.datetime.now(datetime.UTC).date()
-    told = {key: value for key, value in found.to_dict().items() if key != "seconds"}
-    set_aside = tuple(LeftOut(e.opened.url, e.record.verdict.reason) for e in found if not e.usable)
-    return VisitAlignment(found.records, facts, (*found.left_out, *set_aside), told, today)
+def _with_light(
+    records: Sequence[ExposureRecord],
+) -> tuple[list[ExposureRecord], list[LeftOut]]:
+    """Set aside exposures whose pixels are all zero; what cannot be read is told by others."""
+    kept, dark = [], []
+    for record in records:
+        try:
+            verdict = judge_zeros(record)
+        except InputError:
+            verdict = record.verdict
+        if verdict.status == "rejected":
+            dark.append(LeftOut(record.url, verdict.reason))
+        else:
+            kept.append(record.with_verdict(verdict))
+    return kept, dark
+
+
+def _carried(grism: Sequence[ExposureRecord], found: Sequence[Aligned]) -> list[Carried]:
+    """Give dispersed exposures the correction of those that were tied to a catalog."""
+    bases = {basis_of(record.wcsname) for record in grism}
+    direct = []
+    for each in found if grism else ():
+        if each.usable and each.fits:
+            try:
+                starts = starts_of(each.opened, bases)
+            except InputError as error:
+                log.warning("%s cannot tell the WCS of dispersed exposures: %s", each, error)
+                continue
+            direct.append(Direct(starts, each.record, each.facts))
+    return carry_over(grism, direct)
+
+
+def _as_hap_does(found: VisitAlignment, opened: Sequence[ExposureRecord]) -> VisitAlignment:
+    """Give the exposures of a detector with dispersed ones their common a-priori WCS."""
+    used = {record.name: record for record in found.records}
+    grism = [r for r in opened if r.name in used and role_of(r.filter) == "dispersed"]
+    direct = [r for r in opened if r.name in used and r not in grism]
+    changed = {
+        name: record.with_verdict(used[name].verdict)
+        for name, record in with_common_wcs(grism, direct).items()
+    }
+    return replace(
+        found,
+        records=tuple(changed.get(record.name, record) for record in found.records),
+        facts={name: each for name, each in found.facts.items() if name not in changed},
+    )
+
+
+def _stars(aligned: Aligned) -> Stars:
+    """Give the sources of an exposure where its solution puts them, brightest chip by chip."""
+    sources, places = aligned.sources, []
+    for chip in aligned.record.chips:
+        here = sources.extver == chip.extver
+        places.append(np.stack(chip.distortion.pixel_to_sky(sources.x[here], sources.y[here])))
+    ra, dec = np.concatenate(places, axis=1)
+    return Stars(ra, dec)
 
 
 def _key(records: Sequence[ExposureRecord], settings: AlignmentSettings) -> str:
@@ -130,49 +224,7 @@ def _key(records: Sequence[ExposureRecord], settings: AlignmentSettings) -> str:
     return digest_of("alignment", files, settings.plain)
 
 
-def _packed(found: VisitAlignment) -> dict[str, Any]:
-    """Make plain data."""
-    return {
-        "records": [record.to_dict() for record in found.records],
-        "facts": {name: asdict(facts) for name, facts in found.facts.items()},
-        "left_out": [asdict(item) for item in found.left_out],
-        "told": found.told,
-        "date": found.date.isoformat(),
-    }
-
-
-def _recall(objects: Objects, key: str) -> VisitAlignment | None:
-    """Read what was found before; None where nothing is there, or what it was made of differs."""
-    raw = objects.get(_NAME)
-    if raw is None:
-        return None
-    try:
-        data = json.loads(raw)
-        if data["key"] != key:
-            return None
-        return VisitAlignment(
-            tuple(ExposureRecord.from_dict(each) for each in data["records"]),
-            {name: _facts(each) for name, each in data["facts"].items()},
-            tuple(LeftOut(**each) for each in data["left_out"]),
-            data["told"],
-            datetime.date.fromisoformat(data["date"]),
-        )
-    except (KeyError, TypeError, ValueError, StoreError):
-        return None  # damaged: it is made again
-
-
-def _facts(data: Mapping[str, Any]) -> WcsFacts:
-    relative, rms = data["relative"], data["rms_mas"]
-    changed = {
-        "history": tuple(data["history"]),
-        "rms_mas": None if rms is None else (rms[0], rms[1]),
-        "relative": relative
-        and Relative(**(dict(relative) | {"rms_mas": tuple(relative["rms_mas"])})),
-    }
-    return WcsFacts(**(dict(data) | changed))
-
-
-def _told(given: Any) -> object:
+def _columns(given: Any) -> object:
     """Tell a catalog that is in memory by its columns."""
     if given is None:
         return None

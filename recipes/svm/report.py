@@ -100,6 +100,7 @@ def report_of(
         ),
         places=tuple(places.values()),
         layers=tuple(_layer(product) for product in products if product.kind != "exposure"),
+        alignments=tuple(line for visit in made.visits for line in visit.lines),
         files=files,
         pictures=pictures,
         pictures_more=more,

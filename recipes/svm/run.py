@@ -18,7 +18,7 @@ from hapdask.observe.masking.sources import Masks
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import storage_errors
 from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence
-from hapdask.recipes.svm.aligning import AlignmentSettings
+from hapdask.recipes.svm.aligning import AlignmentSettings, check_settings
 from hapdask.recipes.svm.parameters import Settings
 from hapdask.recipes.svm.planning import Files, PlannedVisit, open_visits, plan_visits
 from hapdask.recipes.svm.visit import VisitMade, VisitTask, Wanted
@@ -92,6 +92,7 @@ def svm(
     visits, left_out = plan_visits(opened, settings)
     if not any(visit.tree.detectors for visit in visits):
         raise none_left(left_out)
+    check_settings([e for visit in visits for e in visit.exposures], wanted)
     return SvmRun(
         opened,
         visits,

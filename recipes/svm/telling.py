@@ -1,11 +1,11 @@
-"""Files that tell of a visit: colour pictures, trailers, figures of quality, outcome, manifest.
+"""Files that tell of a visit: colour pictures, logs, figures of quality, manifest, outcome.
 
 Not here: what stands in them (`hapdask.products.svm`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,22 @@ from hapdask.products.fits_reader import open_fits
 from hapdask.products.names import inside
 from hapdask.products.overview import Overview, filter_wavelength, make_overview
 from hapdask.products.preview import colour_picture
-from hapdask.products.svm.names import colour_names, manifest_name
+from hapdask.products.side_file import appearing
+from hapdask.products.svm.logs import Log, log_text, manifest_text
+from hapdask.products.svm.names import colour_names, exposure_names, manifest_name
 from hapdask.products.svm.outcome import VisitOutcome, write_outcome
+from hapdask.products.told import Told
 from hapdask.recipes.pictures import choose_three
 from hapdask.recipes.svm.ledger import content_of, digest_of
 from hapdask.recipes.svm.mosaics import Studio
 from hapdask.recipes.svm.products import DetectorRun, Product
+from hapdask.recipes.svm.quality import write_quality
 
 if TYPE_CHECKING:
     from hapdask.recipes.svm.visit import VisitMaking
 
 
-def tell_visit(making: VisitMaking, studio: Studio) -> list[Path]:
+def tell_visit(making: VisitMaking, studio: Studio, *, quality: bool) -> list[Path]:
     """Write the files that tell of a visit whose products are made; the outcome last.
 
     Returns
@@ -41,8 +45,15 @@ def tell_visit(making: VisitMaking, studio: Studio) -> list[Path]:
     if studio.pictures:
         for run in making.runs:
             files += colour_pictures(run, studio)
-    files.append(write_manifest(making, studio, files))
-    return [*files, write_outcome(outcome_of(making), studio.out, overwrite=True)]
+    if quality and making.alignment is not None:
+        opened = {record.name: record for record in making.task.exposures}
+        for run in making.runs:
+            files += write_quality(run, opened, making.alignment, studio)
+    files += write_logs(making, studio)
+    manifest = inside(studio.out, manifest_name(making.tree))
+    listed = (path.name for path in (*making.made().files, *files))
+    _write(manifest, manifest_text(listed))
+    return [*files, manifest, write_outcome(outcome_of(making), studio.out, overwrite=True)]
 
 
 def colour_pictures(run: DetectorRun, studio: Studio) -> list[Path]:
@@ -73,12 +84,73 @@ def overview_of(product: Product) -> Overview:
     return product.made.overview or make_overview(open_fits(product.made.files[0]))
 
 
+def write_logs(making: VisitMaking, studio: Studio) -> list[Path]:
+    """Write the log of every product, and of exposures that are aligned alone."""
+    files = []
+    for name, log in _logs(making, studio):
+        path = inside(studio.out, name)
+        _write(path, log_text(log))
+        files.append(path)
+    return files
+
+
+def _logs(making: VisitMaking, studio: Studio) -> Iterator[tuple[str, Log]]:
+    from hapdask import __version__
+
+    attempts, software = _attempts(making), f"hapdask {__version__}"
+    told = set()
+    for run in making.runs:
+        for product in run.products:
+            mosaic = product.mosaic
+            told.add(mosaic.name.trailer)
+            yield (
+                mosaic.name.trailer,
+                Log(
+                    product=mosaic.name.fits,
+                    records=mosaic.records,
+                    date=studio.date,
+                    software=software,
+                    parameters=Told.of_astrodrizzle(mosaic.resolved, mosaic.notes),
+                    attempts=attempts,
+                    notes=making.tree.notes,
+                ),
+            )
+    for record in making.final_records():
+        names = exposure_names(making.tree, record)
+        if names.trailer not in told:
+            yield (
+                names.trailer,
+                Log(
+                    product=names.copy,
+                    records=(record,),
+                    date=studio.date,
+                    software=software,
+                    attempts=attempts,
+                    notes=("aligned, and not drizzled",),
+                ),
+            )
+
+
+def _attempts(making: VisitMaking) -> Mapping[str, Sequence[str]]:
+    """Tell what was tried to align each exposure, a line each."""
+    if making.alignment is None:
+        return {}
+    return {
+        line.name: [
+            f"{a.catalog or 'no catalog'}, {a.method} {a.geometry}: "
+            f"{'accepted' if a.accepted else 'refused'}: {a.reason}"
+            for a in line.attempts
+        ]
+        for line in making.alignment.lines
+    }
+
+
 def outcome_of(making: VisitMaking) -> VisitOutcome:
     """Put together what later mosaics need of a visit."""
     from hapdask import __version__
 
     made = making.made()
-    release = made.alignment.get("release") or {}
+    release = made.told.get("release") or {}
     found = [steps for run in making.runs for steps in run.steps]
     scaled = [steps for steps in found if steps.run.parameters.general.flux_scaling]
     return VisitOutcome(
@@ -87,17 +159,11 @@ def outcome_of(making: VisitMaking) -> VisitOutcome:
         release=str(release.get("digest", "")),
         photflam=layer_photflams(r for steps in scaled for r in steps.of_filter()),
         left_out=tuple((item.file, item.reason) for item in made.left_out),
-        told={"alignment": made.alignment, "files": [path.name for path in made.files]},
+        told={"alignment": made.told, "files": [path.name for path in made.files]},
         software=f"hapdask {__version__}",
     )
 
 
-def write_manifest(making: VisitMaking, studio: Studio, others: Sequence[Path]) -> Path:
-    """Write the names of all files of a visit, one a line."""
-    from hapdask.products.side_file import appearing
-
-    path = inside(studio.out, manifest_name(making.tree))
-    names = [file.name for file in (*making.made().files, *others)]
+def _write(path: Path, text: str) -> None:
     with appearing(path, overwrite=True) as out:
-        out.write("".join(f"{name}\n" for name in names).encode())
-    return path
+        out.write(text.encode())

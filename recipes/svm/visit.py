@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from hapdask.drizzling.running import processors
 from hapdask.errors import HapdaskError
 from hapdask.observe.record import ExposureRecord
-from hapdask.observe.visits.roles import role_of
 from hapdask.observe.visits.tree import VisitTree, visit_trees
+from hapdask.products.report.model import AlignmentLine
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.svm.names import manifest_name
 from hapdask.recipes.reporting import LeftOut, Listener, Step, silence, timed
-from hapdask.recipes.svm.aligning import AlignmentSettings, VisitAlignment, align_visit
+from hapdask.recipes.svm.aligned import VisitAlignment
+from hapdask.recipes.svm.aligning import AlignmentSettings, align_visit
 from hapdask.recipes.svm.frames import fields_of
 from hapdask.recipes.svm.ledger import Ledger
 from hapdask.recipes.svm.mosaics import PLANES, Studio
@@ -75,8 +76,10 @@ class VisitMade:
         Files besides products, copies and headerlets; the outcome last.
     records : tuple of ExposureRecord
         As they are in the products.
-    alignment : mapping
-        What is told of it, plain data.
+    told : mapping
+        What is told of the alignment, plain data.
+    lines : tuple of AlignmentLine
+        The same for the report.
     left_out : tuple of LeftOut
     seconds : dict of str to float
     """
@@ -87,7 +90,8 @@ class VisitMade:
     returned: tuple[Returned, ...] = ()
     others: tuple[Path, ...] = ()
     records: tuple[ExposureRecord, ...] = ()
-    alignment: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
+    lines: tuple[AlignmentLine, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -181,9 +185,8 @@ class VisitMaking:
         HapdaskError
             If nothing can be made, or not written.
         """
-        direct = [e for e in self.task.exposures if role_of(e.filter) != "dispersed"]
         with timed(self.seconds, "alignment"):
-            self.alignment = align_visit(direct, self.task.alignment, self.shop)
+            self.alignment = align_visit(self.task.exposures, self.task.alignment, self.shop)
         self.left_out += self.alignment.left_out
         records = self._told(self.alignment)
         studio = self._studio(self.alignment)
@@ -196,7 +199,7 @@ class VisitMaking:
             with timed(self.seconds, "copies"):
                 self._give_back(records, studio)
         with timed(self.seconds, "pictures and lists"):
-            self.others += tell_visit(self, studio)
+            self.others += tell_visit(self, studio, quality=self.task.wanted.quality)
 
     def made(self) -> VisitMade:
         """Give what became of it so far."""
@@ -212,7 +215,8 @@ class VisitMaking:
             returned=tuple(self.returned),
             others=tuple(self.others),
             records=tuple(self.final_records()),
-            alignment={} if self.alignment is None else self.alignment.told,
+            told={} if self.alignment is None else self.alignment.told,
+            lines=() if self.alignment is None else self.alignment.lines,
             left_out=tuple(dict.fromkeys(self.left_out)),
             seconds=seconds,
         )

@@ -12,7 +12,7 @@ from imagers import make_hrc, make_wfpc2
 
 import hapdask as hd
 from hapdask.astrometry.headers.facts import WcsFacts
-from hapdask.astrometry.headers.ties import Tie, tie_of
+from hapdask.astrometry.headers.ties import Tie, judge_tie, tie_of
 from hapdask.errors import InputError, StoreError
 from hapdask.observe.distortion import Correction
 from hapdask.observe.masks import write_mask
@@ -230,6 +230,36 @@ def test_ties_have_an_order(hrc):
     ranks = [tie.rank for tie in order]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) == len(ranks)
+
+
+def test_an_exposure_without_a_good_tie_is_warned_of(hrc):
+    good = told(hrc, "IDC_x-FIT_SVM_GAIAeDR3", **FIGURES)
+    assert judge_tie(good) == hrc.verdict
+    poor = told(hrc, "IDC_x-FIT_SVM_GAIAeDR3", **FIGURES | {"NMATCHES": 3, "RMS_RA": 90.0})
+    assert "not better known than 37 mas" in judge_tie(poor).reason
+    assert judge_tie(poor, limit_mas=50.0) == hrc.verdict
+    for name in ("IDC_x", "IDC_x-GSC240", "IDC_x-FIT_SVM_NONE"):
+        found = judge_tie(told(hrc, name))
+        assert (found.status, found.keyword, found.value) == ("warning", "WCSNAME", name)
+
+
+def test_an_archived_visits_file_is_a_record(hrc, tmp_path):
+    """Its name, solution, cosmic rays and cards are those that HAP gives."""
+    path = tmp_path / "hst_9019_06_acs_hrc_f606w_j8bt06ny_flt.fits"
+    with fits.open(hrc.url) as hdus:
+        hdus[0].header["HAPLEVEL"] = 1
+        hdus["SCI", 1].header.update(FIGURES | {"WCSNAME": "IDC_x-FIT_SVM_GAIAeDR3"})
+        hdus["DQ", 1].data[5, 6] = 4096
+        hdus.writeto(path)
+    opened = hd.open_exposures([path], select="visit")
+    (record,) = opened
+    assert (record.name, record.visit, record.suffix) == ("j8bt06nyq", "j8bt06", "flt")
+    assert str(tie_of(record)).startswith("aligned by visit to GAIAeDR3: 381 matches")
+    assert judge_tie(record).status == "accepted"
+    with open_chip(record, record.chips[0]) as chip:
+        assert chip.read(5, 6).dq[0, 6] == 4096
+    (tree,) = visit_trees(opened)
+    assert exposure_names(tree, record).copy == path.name
 
 
 def test_our_own_solution_is_told_as_the_archives(hrc):

@@ -188,10 +188,12 @@ def test_the_plan_tells_what_will_be_made(made):
 def test_parameters_of_the_shared_grid_cannot_be_given(visit):
     with pytest.raises(ParameterError, match="final_rot cannot be given"):
         hd.svm(visit.poller, final_rot=10.0)
-    with pytest.raises(ParameterError, match="unknown preset 'compt'.*compat"):
+    with pytest.raises(ParameterError, match=r"unknown preset 'compt'.*compat"):
         hd.svm(visit.poller, preset="compt")
     with pytest.raises(ParameterError, match="unknown parameter"):
         hd.svm(visit.poller, final_scal=0.04)
+    with pytest.raises(ParameterError, match="searchrat"):
+        hd.svm(visit.poller, alignment={"searchrat": 2.0})
 
 
 def test_no_exposure_is_no_run(tmp_path):

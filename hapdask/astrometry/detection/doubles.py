@@ -23,6 +23,8 @@ _PIXELS, _ARCSEC, _FACTOR = 0.8, 0.03, 1.4
 #: Fewest pairs; part of the sources that have a second image, of those where it would be seen; and
 #: logarithm of the largest probability of chance.
 _PAIRS, _PART, _CHANCE = 3, 0.5, -5.0
+#: Among how many of the brightest.
+_BRIGHTEST = (8, 20, _MOST)
 #: Signal to noise that a second image needs to be found for certain.
 _SEEN = 15.0
 
@@ -95,7 +97,9 @@ def find_double(east: Floats, north: Floats, snr: Floats, flux: Floats, scale: f
     involved = np.unique(pairs[members % len(pairs)])
     eligible = np.flatnonzero(snr * math.exp(brightness) > _SEEN)
     eligible = np.union1d(eligible, involved)
-    part = involved.size / max(eligible.size, 1)
+    # of the brightest: among the faint there may be cosmic rays
+    seen = np.isin(eligible, involved)
+    part = max(float(np.mean(seen[:most])) for most in _BRIGHTEST)
     chance = pairs_by_chance(members.size, expected, len(both))
     return Double(float(middle[0]), float(middle[1]), members.size, eligible.size, part, chance)
 

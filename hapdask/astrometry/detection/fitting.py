@@ -118,7 +118,7 @@ def _fit(
         columns = np.stack(
             [flux[:, None, None] * by_x, flux[:, None, None] * by_y, image, np.ones_like(image)], -1
         )
-        change = _solve(columns, weight * keep, _residual(stamps, image, flux, background))[0]
+        change = solve(columns, weight * keep, _residual(stamps, image, flux, background))[0]
         x = np.clip(x + np.clip(change[:, 0], -_STEP, _STEP), -_AWAY, _AWAY)
         y = np.clip(y + np.clip(change[:, 1], -_STEP, _STEP), -_AWAY, _AWAY)
         flux, background = flux + change[:, 2], background + change[:, 3]
@@ -144,7 +144,7 @@ def _figures(
     residual = _residual(stamps, image, flux, background)
     noise = _weights(stamps, image, flux, 0.0) * keep
     variances, noises = (
-        np.maximum(np.diagonal(_solve(columns, w, residual)[1], axis1=1, axis2=2), 0.0)
+        np.maximum(np.diagonal(solve(columns, w, residual)[1], axis1=1, axis2=2), 0.0)
         for w in (weight, noise)
     )
     used = np.count_nonzero(keep, axis=(1, 2))
@@ -178,7 +178,7 @@ def _centroids(stamps: Stamps, half: int) -> tuple[Floats, Floats]:
 def _amplitudes(stamps: Stamps, image: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Flux and background of best fit at given positions."""
     columns = np.stack([image, np.ones_like(image)], -1)
-    found = _solve(columns, weight * stamps.use, stamps.light)[0]
+    found = solve(columns, weight * stamps.use, stamps.light)[0]
     return np.maximum(found[:, 0], 1.0), found[:, 1]
 
 
@@ -201,7 +201,7 @@ def _kept(stamps: Stamps, image: Floats, flux: Floats, background: Floats, weigh
     return kept
 
 
-def _solve(columns: Floats, weight: Floats, target: Floats) -> tuple[Floats, Floats]:
+def solve(columns: Floats, weight: Floats, target: Floats) -> tuple[Floats, Floats]:
     """Weighted least squares of many small systems: solutions and covariances."""
     n, k = len(columns), columns.shape[-1]
     flat = columns.reshape(n, -1, k)

@@ -18,8 +18,9 @@ import numpy as np
 from hapdask.astrometry.detection.chip_image import read_image
 from hapdask.astrometry.detection.doubles import find_double
 from hapdask.astrometry.detection.psf import expected_psf
+from hapdask.astrometry.detection.quadrupoles import WIDEST, measure_quadrupoles
 from hapdask.astrometry.detection.run import detect_sources
-from hapdask.astrometry.detection.shapes import Shapes, measure_shapes
+from hapdask.astrometry.detection.shapes import LEAST_SNR, Shapes, measure_shapes
 from hapdask.astrometry.detection.streaks import Streak, common_blur, common_streak
 from hapdask.astrometry.sources import EDGE, SATURATED, SourceList
 from hapdask.config.detection import StarParameters, load_detection
@@ -30,6 +31,8 @@ from hapdask.observe.record import ExposureRecord
 _FAILED, _COARSE = ("gsfail", "tdf-down"), ("gy", "coarse")
 #: Fewest sources whose shapes tell anything.
 _FEWEST = 5
+#: Width of a star (pixels) below which cosmic rays look like it, and the signal to noise then.
+_SAMPLED, _FAR_SNR = 0.4, 120.0
 #: A streak this near to the columns, degrees, is looked at near the amplifier alone: rows up to
 #: this part of the chip.
 _ALONG, _NEAR = 15.0, 0.35
@@ -104,7 +107,11 @@ def check_guiding(
         loaded = load_detection(row.instrume, row.detector)[0]
         assert isinstance(loaded, StarParameters)
         parameters = loaded
-    found = judge_shapes(_shapes(record, parameters))
+    segments, points = _shapes(record, parameters)
+    found = judge_shapes(segments)
+    if not found.trailed:
+        closer = judge_shapes(points)
+        found = closer if closer.trailed else found
     if not found.trailed:
         stars = detect_sources(record, parameters) if sources is None else sources
         found = _judge_pairs(record, stars) or found
@@ -117,9 +124,12 @@ def check_guiding(
     return found
 
 
-def _shapes(record: ExposureRecord, parameters: StarParameters) -> list[Shapes]:
-    """Shapes of the sources of every chip that can be used."""
-    found = []
+def _shapes(
+    record: ExposureRecord, parameters: StarParameters
+) -> tuple[list[Shapes], list[Shapes]]:
+    """Shapes on every chip that can be used: of segments, and of what hardly fills a pixel."""
+    segments, points = [], []
+    hit = not record.unit.endswith("/ s")  # a ramp has lost its cosmic rays
     for chip in record.chips:
         image = read_image(
             record,
@@ -128,10 +138,15 @@ def _shapes(record: ExposureRecord, parameters: StarParameters) -> list[Shapes]:
             saturated_bits=parameters.saturated_bits or 0,
             box=parameters.box,
         )
-        if image is not None:
-            psf = expected_psf(record, chip, parameters.blur)
-            found.append(measure_shapes(image, chip, psf))
-    return found
+        if image is None:
+            continue
+        psf = expected_psf(record, chip, parameters.blur)
+        # a star hardly wider than the charge of a particle: most particles must go
+        least = _FAR_SNR if hit and psf.sigma < _SAMPLED else LEAST_SNR
+        segments.append(measure_shapes(image, chip, psf, least))
+        if psf.sigma < WIDEST:
+            points.append(measure_quadrupoles(image, chip, psf, least))
+    return segments, points
 
 
 def judge_shapes(chips: Sequence[Shapes]) -> Guiding:

@@ -98,8 +98,10 @@ def refine_psf(stamps: Stamps, fits: Fits, measured: Measured) -> Measured:
         return measured
     stars, begun = stamps.take(chosen), fits.take(chosen)
     best = Measured(measured.psf, _tolerance(stars, begun, measured.psf, measured.tolerance))
+    # so many bright ones are no cosmic rays
+    telling = np.count_nonzero(begun.flux > _TELLING * begun.flux_error)
     for _ in range(_ROUNDS):
-        if chosen.size < _FOR_TABLE or best.tolerance <= _GOOD:
+        if telling < _FOR_TABLE or best.tolerance <= _GOOD:
             break
         begun = fit_stamps(stars, best.psf, best.tolerance, (begun.x, begun.y), steps=3)
         psf = replace(best.psf, table=_with_table(stars, begun, best))

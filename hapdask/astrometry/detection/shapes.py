@@ -18,8 +18,10 @@ from hapdask.observe.parts import ChipRecord
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-#: Threshold in noise, pixels of a segment, its signal to noise.
-_THRESHOLD, _PIXELS, _SNR = 4.0, 6, 40.0
+#: Signal to noise of a source.
+LEAST_SNR = 40.0
+#: Threshold in noise, and pixels of a segment.
+_THRESHOLD, _PIXELS = 4.0, 6
 #: Least width of an image along its narrow axis, of a star's: cosmic rays are sharper.
 _NARROW = 0.9
 #: Light beside a pixel, across the narrower direction, of what a star's middle has there; and the
@@ -48,6 +50,8 @@ class Shapes(NamedTuple):
     column : tuple of float
         Unit vector of (plus, cross) of a streak along the columns; nothing where no charge is left
         behind.
+    star : float, arcsec
+        Width (sigma) of a star as recorded.
     """
 
     plus: Floats
@@ -56,6 +60,7 @@ class Shapes(NamedTuple):
     row: Floats
     geometry: tuple[float, float]
     column: tuple[float, float]
+    star: float
 
     def take(self, which: NDArray[np.bool_]) -> Shapes:
         """Keep some."""
@@ -99,7 +104,9 @@ class _Moments(NamedTuple):
         return found
 
 
-def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
+def measure_shapes(
+    image: ChipImage, chip: ChipRecord, psf: Psf, least_snr: float = LEAST_SNR
+) -> Shapes:
     """Measure what is at least as wide as a star in every direction.
 
     Parameters
@@ -108,6 +115,8 @@ def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
     chip : ChipRecord
     psf : Psf
         Expected.
+    least_snr : float
+        Signal to noise of a source.
 
     Returns
     -------
@@ -123,23 +132,62 @@ def measure_shapes(image: ChipImage, chip: ChipRecord, psf: Psf) -> Shapes:
     whole = _Moments.of(which, y, x, value, n)
     noise = image.background.at(whole.x, whole.y)[1]
     snr = whole.mass / np.sqrt(whole.mass + whole.area * noise**2)
-    width = np.sqrt(psf.sigma**2 + 1.0 / 12.0)
-    kept = (whole.area >= _PIXELS) & (snr >= _SNR) & (whole.narrow > _NARROW * width)
+    width = float(np.sqrt(psf.sigma**2 + 1.0 / 12.0))
+    kept = (whole.area >= _PIXELS) & (snr >= least_snr) & (whole.narrow > _NARROW * width)
     kept &= np.bincount(which, spoilt[y, x], n) == 0
     kept &= _smooth(light, labels, y, x, n, psf)
     moments = np.stack(
         [np.stack([whole.xx, whole.xy], -1), np.stack([whole.xy, whole.yy], -1)], -2
     )[kept]
+    typical = _typical(whole.narrow[kept], width)
+    sizes = _core_width(which, y, x, value, noise)[kept] / width
+    return framed(image, chip, psf, moments, whole.y[kept], typical=typical, size=sizes)
+
+
+def framed(
+    image: ChipImage,
+    chip: ChipRecord,
+    psf: Psf,
+    moments: Floats,
+    y: Floats,
+    *,
+    typical: float | None = None,
+    size: Floats | None = None,
+    round_on_pixels: bool = False,
+) -> Shapes:
+    """Turn second moments on the pixels into shapes on the sky.
+
+    Parameters
+    ----------
+    image : ChipImage
+    chip : ChipRecord
+    psf : Psf
+        Expected.
+    moments : ndarray of float64, shape (n, 2, 2), pixels**2
+    y : ndarray of float64, pixels
+        Of the sources.
+    typical : float, optional
+        Width of most, pixels; default that of a star.
+    size : ndarray of float64, optional
+        Widths of the cores, in units of a star's; default NaN.
+    round_on_pixels : bool
+        Whether moments are those in excess of an image that is round on the pixels.
+    """
     jacobian = _jacobian(chip)
+    width = float(np.sqrt(psf.sigma**2 + 1.0 / 12.0))
     on_sky = jacobian @ moments @ jacobian.T
-    row = whole.y[kept] / max(image.shape[0] - 1, 1)
+    row = y / max(image.shape[0] - 1, 1)
+    # only what the optics make may be round on the sky: what pixels add is theirs
+    optics = psf.sigma if round_on_pixels else (typical or width)
+    plus, cross = _turned(optics**2 * jacobian @ jacobian.T)
     return Shapes(
         on_sky[:, 0, 0] - on_sky[:, 1, 1],
         2.0 * on_sky[:, 0, 1],
-        _core_width(which, y, x, value, noise)[kept] / width,
+        np.full(len(y), np.nan) if size is None else size,
         1.0 - row if chip.tail < 0 else row,
-        _turned(_typical(whole.narrow[kept], width) ** 2 * jacobian @ jacobian.T),
+        (-plus, -cross) if round_on_pixels else (plus, cross),
         _unit(_turned(np.outer(jacobian[:, 1], jacobian[:, 1]))) if chip.tail else (0.0, 0.0),
+        width * float(np.sqrt(abs(np.linalg.det(jacobian)))),
     )
 
 

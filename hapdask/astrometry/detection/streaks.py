@@ -25,14 +25,18 @@ Floats = NDArray[np.float64]
 #: Shortest streak that counts, arcsec; how sure a mean of many must be, and the part of them that
 #: must point the same way within so many degrees.
 _SHORTEST, _SURE, _AGREE, _WITHIN = 0.075, 4.0, 0.5, 25.0
-#: Part of few sources that must have one streak, in direction and in length within a factor; the
-#: chance that a source does; and how many that takes at least.
-_PART, _FACTOR, _CHANCE, _FEWEST = 0.4, 1.6, 0.2, 4
+#: Of few sources: how near, in degrees and as a factor of length, streaks must be to be the same,
+#: and the chance that two are; the part of the sources that must have one; how many at least; and
+#: its least length in widths of a star.
+_WINDOWS = ((25.0, 1.6, 0.14), (8.0, 1.3, 0.03))
+_PART, _FEWEST, _LEAST = 0.35, 4, 2.0
 #: Logarithm of the largest probability of chance: for many, for few.
 _MANY_CHANCE, _FEW_CHANCE = -6.0, -4.0
-#: Width of jittered stars in units of honest ones; within which they agree, as a factor; the part
-#: of the sources that must; and the part that may be as narrow as stars (their width).
-_BLURRED, _SAME, _BLURRED_PART, _STARS, _STAR = 1.5, 1.17, 0.5, 0.1, 1.3
+#: Width that jitter adds, arcsec, and width in units of a star's, from where stars are blurred;
+#: within which they agree, as a factor; its chance; the part of the sources that must; and the part
+#: that may be as narrow as stars (their width).
+_ADDED, _BLURRED, _SAME, _SAME_CHANCE = 0.07, 1.45, 1.17, 0.2
+_BLURRED_PART, _STARS, _STAR = 0.5, 0.1, 1.2
 
 
 class Streak(NamedTuple):
@@ -68,7 +72,8 @@ def common_streak(chips: Sequence[Shapes]) -> Streak:
     sizes = [len(shapes.plus) for shapes in chips]
     geometry = np.average([shapes.geometry for shapes in chips], axis=0, weights=sizes)
     many = _of_many(moments, geometry)
-    return many if many.sure else _of_few(moments, geometry, many)
+    star = max(shapes.star for shapes in chips)
+    return many if many.sure else _of_few(moments, geometry, star, many)
 
 
 def _honest(moments: Floats, geometry: Floats) -> Floats:
@@ -101,26 +106,23 @@ def _of_many(moments: Floats, geometry: Floats) -> Streak:
     return Streak(length, _angle(turn), significance, agreeing, sure)
 
 
-def _of_few(moments: Floats, geometry: Floats, many: Streak) -> Streak:
+def _of_few(moments: Floats, geometry: Floats, star: float, many: Streak) -> Streak:
     """By the most that are alike: a plain streak among galaxies and cosmic rays."""
     n = len(moments)
     excess = moments - _honest(moments, geometry)
-    size, turn = np.hypot(*excess.T), np.arctan2(excess[:, 1], excess[:, 0])
-    alike = np.abs(np.angle(np.exp(1j * (turn - turn[:, None])))) < math.radians(2.0 * _WITHIN)
-    alike &= np.abs(np.log(np.maximum(size, 1e-12) / np.maximum(size[:, None], 1e-12))) < (
-        2.0 * math.log(_FACTOR)
-    )
-    best = int(np.argmax(np.count_nonzero(alike, axis=1)))
-    members = excess[alike[best]]
-    agreeing, middle = len(members), np.median(members, axis=0)
-    length = math.sqrt(12.0 * float(np.hypot(*middle)))
-    sure = agreeing >= max(_PART * n, _FEWEST) and length > _SHORTEST
-    sure &= by_chance(agreeing, n, _CHANCE, n) < _FEW_CHANCE
-    if not sure:
-        return many
-    return Streak(
-        length, _angle(math.atan2(middle[1], middle[0])), many.significance, agreeing, True
-    )
+    size, turn = np.log(np.maximum(np.hypot(*excess.T), 1e-12)), np.arctan2(*excess.T[::-1])
+    turned = np.abs(np.angle(np.exp(1j * (turn - turn[:, None]))))
+    longer = np.abs(size - size[:, None])
+    for within, factor, chance in _WINDOWS:
+        alike = (turned < math.radians(2.0 * within)) & (longer < 2.0 * math.log(factor))
+        members = excess[alike[int(np.argmax(np.count_nonzero(alike, axis=1)))]]
+        agreeing, middle = len(members), np.median(members, axis=0)
+        length = math.sqrt(12.0 * float(np.hypot(*middle)))
+        sure = agreeing >= max(_PART * n, _FEWEST) and length > max(_SHORTEST, _LEAST * star)
+        if sure and by_chance(agreeing, n, chance, n) < _FEW_CHANCE:
+            angle = _angle(math.atan2(middle[1], middle[0]))
+            return Streak(length, angle, many.significance, agreeing, True)
+    return many
 
 
 class Blur(NamedTuple):
@@ -152,7 +154,9 @@ def common_blur(chips: Sequence[Shapes]) -> Blur:
     best = int(np.argmax(last - first))
     agreeing = int((last - first)[best])
     width = float(np.median(size[first[best] : last[best]]))
-    sure = width > _BLURRED and agreeing >= max(_BLURRED_PART * size.size, _FEWEST)
+    added = math.sqrt(max(width**2 - 1.0, 0.0)) * min(shapes.star for shapes in chips)
+    sure = added > _ADDED and width > _BLURRED
+    sure &= agreeing >= max(_BLURRED_PART * size.size, _FEWEST)
     sure &= float(np.mean(size < _STAR)) <= _STARS
-    sure &= by_chance(agreeing, size.size, _CHANCE, size.size) < _FEW_CHANCE
+    sure &= by_chance(agreeing, size.size, _SAME_CHANCE, size.size) < _FEW_CHANCE
     return Blur(width, agreeing, sure)

@@ -5,9 +5,8 @@ chance, predicts matches held out, moves the exposure by no more than pointing e
 the header is shown to be worse: the fit must move the exposure by several times its own stated
 error.  A fit that passes all but the last confirms the header.
 
-HAP's evaluation (facts 3.4d) accepts with two matches where the RMS exceeds 0.5 mas, compares
-magnitudes with a catalog of supposedly three stars and never looks at the header; none of that is
-kept.  Its categories 1 to 5 are.
+HAP's own evaluation (`hap_quality`) never looks at the header, nor at chance; by upstream's
+convention a fit must pass it too, and has its category as grade.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.fitting.hap_quality import hap_quality
 from hapdask.astrometry.fitting.result import Fit
 from hapdask.astrometry.fitting.verification import HeldOut, hold_out
 from hapdask.config.alignment import AlignmentParameters
 
 Floats = NDArray[np.float64]
 
-#: HAP compares magnitudes where there are fewer matches; correlation from which they agree.
+#: Magnitudes are compared where there are fewer matches; correlation from which they agree.
 _FEW, _CORRELATED = 10, 0.5
 
 
@@ -141,10 +141,21 @@ def gather(
 def judge(fit: Fit, evidence: Evidence, parameters: AlignmentParameters) -> Judgement:
     """Decide on a fit, with every reason against it."""
     against = _objections(fit, evidence, parameters)
-    if against:
-        return Judgement(False, False, "; ".join(against), 5)
     compromised = fit.matches < _FEW and evidence.correlation < _CORRELATED
     grade = (1 if fit.total_rms_mas < parameters.good_rms else 3) + compromised
+    if parameters.upstream:
+        quality = hap_quality(
+            fit,
+            offset=evidence.offset,
+            required=parameters.least(fit.geometry),
+            correlation=evidence.correlation,
+            good_rms=parameters.good_rms,
+            max_rms=parameters.max_rms,
+        )
+        grade = quality.category
+        against += [f"HAP: {reason}" for reason in quality.reasons]
+    if against:
+        return Judgement(False, False, "; ".join(against), 5)
     held = evidence.held_out
     if evidence.header < parameters.better * evidence.error or held.rms >= held.header_rms:
         reason = (

@@ -82,6 +82,11 @@ def fit_robust(
     return Clipped(Solved(final.matrix, final.shift, final.covariance, everything), used, growth)
 
 
+def robust_variance(residuals: Floats) -> float:
+    """Variance per axis of residuals of shape (n, 2), from their median length."""
+    return float(np.median((residuals**2).sum(axis=1))) / _MEDIAN2
+
+
 def fit_tweakreg(
     geometry: str,
     sources: Floats,

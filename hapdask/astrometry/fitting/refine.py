@@ -17,76 +17,23 @@ from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.lists import MEAN_MOTION
+from hapdask.astrometry.fitting.members import Member
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.solution.geometry import design, parameters_of
 from hapdask.astrometry.solution.inputs import ExposureSources, References
 from hapdask.astrometry.solution.parameters import JointParameters
 from hapdask.astrometry.solution.release import Release, SolvedExposure
 from hapdask.astrometry.solution.solving import JointSolution, solve
-from hapdask.astrometry.sources import SourceList
 from hapdask.config.alignment import AlignmentParameters
-from hapdask.observe.record import ExposureRecord
 from hapdask.sky.tangent import project
 
 Floats = NDArray[np.float64]
 Sky = tuple[Floats, Floats]
 
-#: Placements that the joint solution may start from: those that are tied to the sky.
-_STARTS = ("aligned", "confirmed")
 #: Solutions made anew without exposures whose refinement was refused, at most.
 _AGAIN = 3
 #: Errors that differ by less than this factor are the same.
 _SAME = 1.1
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """An exposure that was placed.
-
-    Attributes
-    ----------
-    placement : Placement
-    sources : ExposureSources
-        By the header, with the placement's correction as the start.
-    outline : tuple of ndarray of float64, degrees
-        RA and Dec of points around it by the header.
-    """
-
-    placement: Placement
-    sources: ExposureSources
-    outline: Sky
-
-    @classmethod
-    def of(
-        cls,
-        record: ExposureRecord,
-        sources: SourceList,
-        placement: Placement,
-        *,
-        galaxy: NDArray[np.bool_] | None = None,
-    ) -> Member:
-        """Take a record as opened, the sources found on it, and where it was placed.
-
-        Raises
-        ------
-        ParameterError
-            If the record carries a correction, or the sources are another exposure's.
-        """
-        borders = [chip.border() for chip in record.chips]
-        ra, dec = (np.concatenate([b[k] for b in borders]) for k in (0, 1))
-        given = ExposureSources.of(
-            record,
-            sources,
-            galaxy=galaxy,
-            start=placement.correction,
-            geometry="general" if placement.geometry == "general" else "rscale",
-        )
-        return cls(placement, given, (ra, dec))
-
-    @property
-    def starts(self) -> bool:
-        """Whether it takes part."""
-        return self.placement.status in _STARTS and len(self.sources) > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,29 +94,61 @@ def refine(
         If an exposure is given twice, or a held one with other sources than were solved.
     """
     parameters = parameters or JointParameters(mean_motion=MEAN_MOTION)
-    named = rules if isinstance(rules, Mapping) else {}
     refused: dict[str, str] = {}
     old = list(held)
-    solution, judged = None, []
     for _ in range(_AGAIN):
         taking = [m for m in members if m.starts and m.placement.exposure not in refused]
         if not taking:
-            return _finished(members, None, [], refused)
+            break
         solution = solve(
             [*(m.sources for m in taking), *old],
             references,
             parameters=parameters,
             published=published,
         )
-        judged = [
-            _judge(m, solution.release, named.get(m.placement.exposure, rules)) for m in taking
-        ]
+        judged = _judged(taking, solution, rules)
         wrong = {j.member.placement.exposure: j.objection for j in judged if j.objection}
         if not wrong:
-            return _finished(members, solution, judged, refused)
+            return Refinement(_finished(members, judged, refused), solution, refused)
         refused |= wrong
-    # what was refused over and over is no base for the rest
-    return _finished(members, None, [], refused)
+    # what is refused over and over is no base for the rest
+    return Refinement(_finished(members, [], refused), None, refused)
+
+
+def settle(
+    members: Sequence[Member],
+    solution: JointSolution,
+    rules: AlignmentParameters | Mapping[str, AlignmentParameters],
+) -> tuple[Placement, ...]:
+    """Take from a joint solution what is demonstrated better; `refine` also makes the solution.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        Those that the solution does not have stay as they are.
+    solution : JointSolution
+    rules
+        As of `refine`.
+    """
+    taking = [m for m in members if m.starts and m.placement.exposure in solution.release]
+    judged = _judged(taking, solution, rules)
+    wrong = {j.member.placement.exposure: j.objection for j in judged if j.objection}
+    return _finished(members, [j for j in judged if not j.objection], wrong)
+
+
+def _judged(
+    members: Sequence[Member],
+    solution: JointSolution,
+    rules: AlignmentParameters | Mapping[str, AlignmentParameters],
+) -> list[_Judged]:
+    return [
+        _judge(
+            m,
+            solution.release[m.placement.exposure],
+            rules if isinstance(rules, AlignmentParameters) else rules[m.placement.exposure],
+        )
+        for m in members
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,11 +173,8 @@ class _Judged:
     objection: str
 
 
-def _judge(
-    member: Member, release: Release, rules: AlignmentParameters | Mapping[str, AlignmentParameters]
-) -> _Judged:
-    assert isinstance(rules, AlignmentParameters)
-    solved, start = release[member.placement.exposure], member.placement
+def _judge(member: Member, solved: SolvedExposure, rules: AlignmentParameters) -> _Judged:
+    start = member.placement
     xi, eta = (3600.0 * c for c in project(*member.outline, *solved.center))
     at = design(xi, eta)
     theta = np.array(solved.parameters)
@@ -219,11 +195,8 @@ def _judge(
 
 
 def _finished(
-    members: Sequence[Member],
-    solution: JointSolution | None,
-    judged: Sequence[_Judged],
-    refused: dict[str, str],
-) -> Refinement:
+    members: Sequence[Member], judged: Sequence[_Judged], refused: Mapping[str, str]
+) -> tuple[Placement, ...]:
     placements = {m.placement.exposure: m.placement for m in members}
     for m in members:
         if m.placement.exposure in refused:
@@ -236,8 +209,7 @@ def _finished(
         for j in group:
             placed = _left(j.member.placement, against, j) if against else _taken(j)
             placements[placed.exposure] = placed
-    ordered = tuple(placements[m.placement.exposure] for m in members)
-    return Refinement(ordered, solution, refused)
+    return tuple(placements[m.placement.exposure] for m in members)
 
 
 def _against(group: Sequence[_Judged]) -> str:

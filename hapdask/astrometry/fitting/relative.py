@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.clipping import Clipped, fit_robust
-from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
+from hapdask.astrometry.fitting.pairing import fit_lists
 from hapdask.astrometry.fitting.result import apply_correction, as_correction, plane_variance
 from hapdask.astrometry.fitting.stars import StarTable
+from hapdask.astrometry.fitting.tasks import Outcome, Task
 from hapdask.astrometry.matching.nearest import Pairs
 from hapdask.astrometry.matching.places import Places, Plane
 from hapdask.config.alignment import AlignmentParameters

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.acceptance import Evidence, Judgement, weigh
-from hapdask.astrometry.fitting.clipping import Clipped, fit_tweakreg
+from hapdask.astrometry.fitting.clipping import Clipped, fit_tweakreg, robust_variance
 from hapdask.astrometry.fitting.result import Fit, as_correction, shared_covariance
 from hapdask.astrometry.fitting.starting import Start, start_of_matches
 from hapdask.astrometry.fitting.tweaked import OffsetHistogram, TweakRegFit, TweakRegMatches
@@ -109,7 +109,7 @@ def tweak_one(exposure: Places, outline: Places, against: Against) -> TweakRegFi
             theirs[pairs.references],
             sigma=given.sigma,
             nclip=given.nclip,
-            stated=_stated(sources, references, pairs) / scale**2,
+            stated=_stated(exposure, sources, references, pairs) / scale**2,
         )
     if clipped is None:
         few = len(pairs) < least
@@ -124,14 +124,17 @@ def tweak_one(exposure: Places, outline: Places, against: Against) -> TweakRegFi
         matches=_fitted(fit, clipped, pairs, mine, theirs, against),
         rms_pixels=_scatter(clipped),
     )
-    variance = sources.variance[fit.pairs.sources] + references.variance[fit.pairs.references]
+    own = sources.variance[fit.pairs.sources]
+    if not exposure.errors_known:
+        own = np.full_like(own, robust_variance(fit.residuals / 1000.0))
+    variance = own + references.variance[fit.pairs.references]
     return _weighed(made, exposure, against, start, against.plane(outline).xy, variance)
 
 
-def _stated(sources: Plane, references: Plane, pairs: Pairs) -> float:
-    """Mean variance of the differences of pairs per axis, arcsec^2."""
-    both = sources.variance[pairs.sources] + references.variance[pairs.references]
-    return float(both.mean())
+def _stated(exposure: Places, sources: Plane, references: Plane, pairs: Pairs) -> float:
+    """Mean variance of the differences of pairs per axis, as far as errors are known, arcsec^2."""
+    theirs = float(references.variance[pairs.references].mean())
+    return theirs + exposure.errors_known * float(sources.variance[pairs.sources].mean())
 
 
 def _failed(blank: TweakRegFit, reason: str, matches: int) -> TweakRegFit:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.grouped import Grouped, apart_mas
 from hapdask.astrometry.fitting.overlaps import alignment_groups, shared_sources
-from hapdask.astrometry.fitting.pairing import Outcome, Task, fit_lists
+from hapdask.astrometry.fitting.pairing import fit_lists
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.relative import RelativeAlignment, align_group, without_fixed
 from hapdask.astrometry.fitting.result import Fit
+from hapdask.astrometry.fitting.tasks import Outcome, Task
 from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.errors import ParameterError

@@ -17,6 +17,7 @@ from typing import Literal
 from hapdask.astrometry.headers.names import FITTED
 from hapdask.observe.cards import Cards, number_of
 from hapdask.observe.record import ExposureRecord
+from hapdask.observe.selection import Verdict
 
 #: A fit to a catalog; a fit to other exposures alone; a guide-star catalog's correction of the
 #: pointing; the pointing as it was; nothing that is known.
@@ -120,6 +121,32 @@ def tie_of(record: ExposureRecord) -> Tie:
         return Tie("a priori" if known else "unknown", catalog=basis if known else "")
     known = base.upper().startswith(("IDC_", "OPUS"))
     return Tie("pointing" if known else "unknown")
+
+
+def judge_tie(record: ExposureRecord, limit_mas: float = 20.0) -> Verdict:
+    """Judge whether an exposure is tied well enough to enter a mosaic of several visits.
+
+    Parameters
+    ----------
+    record : ExposureRecord
+        As for `tie_of`.
+    limit_mas : float
+        Largest error of its position, per axis; half a pixel of the fine grid.
+
+    Returns
+    -------
+    Verdict
+        Its own, with a warning that tells the tie where it is not verified or not good enough.
+    """
+    tie = tie_of(record)
+    if not tie.verified:
+        return record.verdict.warned(
+            f"no verified tie to the sky: {tie}", "WCSNAME", record.wcsname
+        )
+    if tie.error_mas is not None and tie.error_mas > limit_mas:
+        told = f"its position is not better known than {tie.error_mas:.0f} mas: {tie}"
+        return record.verdict.warned(told, "WCSNAME", record.wcsname)
+    return record.verdict
 
 
 def _fit(label: str, catalog: str, told: Cards) -> Tie:

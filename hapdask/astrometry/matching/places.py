@@ -116,6 +116,11 @@ class Places:
         return len(self.ra)
 
     @property
+    def errors_known(self) -> bool:
+        """Whether any error was given: a user's list may have none."""
+        return bool(np.any(self.ra_error != UNKNOWN_ERROR))
+
+    @property
     def shared(self) -> Floats:
         """The shared error of each, 0 where there is none, mas, shape (n,)."""
         return np.zeros(len(self)) if self.shared_error is None else self.shared_error

@@ -7,8 +7,10 @@ sources that several references may share.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,7 @@ def match_xyxy(
 
     if not len(sources) or not len(references):
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    _keep_quiet()
     tables = [
         Table({"TPx": xy[:, 0] / pixel_scale, "TPy": xy[:, 1] / pixel_scale})
         for xy in (references, sources)
@@ -64,6 +67,12 @@ def match_xyxy(
     except MatchSourceConfusionError:
         return None
     return Pairs(np.asarray(here, np.int64), np.asarray(there, np.int64))
+
+
+@cache
+def _keep_quiet() -> None:
+    """Let no warning of tweakwcs reach the terminal of who has set up no logging."""
+    logging.getLogger("tweakwcs").addHandler(logging.NullHandler())
 
 
 def offset_votes(sources: Floats, references: Floats, radius: float) -> NDArray[np.int64]:

@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 _RESTS = 0.5
 #: Scatter of residuals over stated errors that is warned of, and share of sources left out.
 _WIDE, _LOST = 2.0, 0.3
+#: Reference stars that confirm each other, whatever the geometry.
+_CONFIRMED = 3
 #: Quanta, mas: shifts, and moves at 100 arcsec.
 _DECIMALS = (3, 3, 4, 4, 4, 4)
 
@@ -117,11 +119,19 @@ class _Ties:
         for lab in np.unique(self.label[self.stars > 0]):
             if self.of_label[int(lab)] == "header":
                 self.of_label[int(lab)] = "shared"
+        star_label = label[n:][held_star & (count > 0)]
+        self._stars_of = dict(zip(*np.unique(star_label, return_counts=True), strict=True))
         self._free = set(self.label[~problem.held].tolist())
 
     def labels(self) -> list[int]:
         """Labels of groups with an exposure that was solved, in the order of exposures."""
         return [k for k in dict.fromkeys(self.label.tolist()) if k >= 0 and k in self._free]
+
+    def unconfirmed(self, j: int) -> str:
+        """Why the place of an exposure on the sky rests on too few stars; empty if it does not."""
+        stars = int(self._stars_of.get(self.label[j], 0))
+        few = self.of(j) in ("references", "shared") and stars < _CONFIRMED
+        return f"{stars} reference stars tie its group, and nothing confirms them" if few else ""
 
     def of(self, j: int) -> str:
         if self.stars[j] > 0:
@@ -155,6 +165,8 @@ def _exposure(
     }
     known = int(np.sum(problem.exposure == j))
     verdict = _verdict(tie.of(j), group, undetermined, square, freedom, known, len(here))
+    if verdict.status != "rejected" and (few := tie.unconfirmed(j)):
+        verdict = verdict.warned(few)
     if source.name in part.refused:
         verdict = Verdict("rejected", f"{part.refused[source.name]}: its header's WCS stands")
     return SolvedExposure(

@@ -145,6 +145,8 @@ def softened(problem: Problem, residual: Floats, prior: Floats) -> Weights:
     fall = 1.0 / (1.0 + s.detection / (_CAUCHY * scale[problem.exposure]) ** 2)
     place, motion = (1.0 / (1.0 + x / _CAUCHY**2) for x in (s.place, s.motion))
     part = np.maximum(np.stack([place] * 2 + [motion] * 2, axis=1), _OUT)
+    # An exposure whose residuals scatter, for it is in a wrong place, must not outvote the others.
+    fall = fall / scale[problem.exposure] ** 2
     return replace(full, detection=full.detection * fall, prior=full.prior * part)
 
 

@@ -138,11 +138,15 @@ def _share_by_chance(problem: Problem, solved: Solved) -> Floats:
 
 
 def _supported(problem: Problem, solved: Solved) -> Bools:
-    """Tell which detections are of a source that something else holds too."""
+    """Tell which detections are of a source that more is known of than its four unknowns take.
+
+    Each detection, a star's place and what is probable of its motion tell two numbers: a pair of
+    detections whose motion is out agrees wherever they are.
+    """
     used = solved.weights.used
     count = np.bincount(problem.source[used], minlength=len(problem.star))
     held = (problem.star >= 0) & solved.weights.place_used
-    return np.asarray((count + held)[problem.source] >= 2)
+    return np.asarray((count + held + solved.weights.motion_used)[problem.source] >= 3)
 
 
 def _scattered(problem: Problem, solved: Solved) -> dict[int, str]:

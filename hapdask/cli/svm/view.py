@@ -59,16 +59,10 @@ def show_made(made: SvmMade, page_path: Path | None) -> None:
     page().print()
     table = make_table(("visit", "exposure", "status", "wcsname"), ("matches", "rms mas"))
     for visit in made.visits:
-        for row in visit.alignment.get("exposures", ()):
-            rms = row.get("rms_mas")
-            table.add_row(
-                visit.tree.visit,
-                str(row.get("exposure", "")),
-                str(row.get("status", "")),
-                str(row.get("wcsname", "")),
-                str(row.get("matches", "")),
-                "" if rms is None else f"{rms:.2f}",
-            )
+        for line in visit.lines:
+            rms = "" if line.rms is None else f"{line.rms:.2f}"
+            words = (visit.tree.visit, line.name, line.status, line.wcsname)
+            table.add_row(*words, str(line.matches), rms)
     show_table(table)
     for visit in made.visits:
         new = sum(not product.made.kept for product in visit.products)
@@ -137,7 +131,7 @@ def _visit(visit: VisitMade) -> Mapping[str, Any]:
             for product in visit.products
         ],
         "files": [str(path) for path in visit.files],
-        "alignment": visit.alignment,
+        "alignment": visit.told,
         "notes": list(visit.tree.notes),
     }
 

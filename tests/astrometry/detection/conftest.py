@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,26 +56,12 @@ def make_scene(seed: int, stars: int, size: float = 0.005, galaxies: int = 10) -
     return Scene(**{k: np.concatenate([v, getattr(extended, k)]) for k, v in vars(scene).items()})
 
 
-def trailed(scene: Scene, length: float, angle: float) -> Scene:
-    """Every source as a row of fainter ones: a trail (arcsec; degrees east of north)."""
-    n = max(3, int(np.ceil(length / 0.02)))
-    t = np.linspace(-0.5, 0.5, n) * length / 3600.0
-    east, north = np.sin(np.radians(angle)) * t, np.cos(np.radians(angle)) * t
-    columns = {k: np.repeat(v, n) for k, v in vars(scene).items()}
-    columns["ra"] = (scene.ra[:, None] + east / np.cos(np.radians(DEC))).ravel()
-    columns["dec"] = (scene.dec[:, None] + north).ravel()
-    columns["mag"] = columns["mag"] + 2.5 * np.log10(n)
-    return Scene(**columns)
-
-
 @pytest.fixture(scope="session")
 def observe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Truth]:
     folder = tmp_path_factory.mktemp("detection")
     made = []
 
-    def make(
-        scene: Scene, setup: tuple[str, str, str], *, seed: int = 1, **options: float
-    ) -> Truth:
+    def make(scene: Scene, setup: tuple[str, str, str], *, seed: int = 1, **options: Any) -> Truth:
         pointing = Pointing(RA, DEC, 20.0, dither=MOVED if setup == UVIS else (0.0, 0.0))
         exposure = simulate_exposure(
             scene, *setup, pointing, 500.0, seed=seed,

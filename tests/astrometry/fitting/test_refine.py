@@ -10,8 +10,9 @@ import pytest
 from two_chips import record, seen_by
 
 from hapdask.astrometry.fitting.lists import places_of_catalog, places_of_sources
+from hapdask.astrometry.fitting.members import Member
 from hapdask.astrometry.fitting.placement import Placement
-from hapdask.astrometry.fitting.refine import Member, refine
+from hapdask.astrometry.fitting.refine import refine
 from hapdask.astrometry.fitting.visit import align_visit
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.config.alignment import AlignmentParameters

@@ -7,8 +7,9 @@ import pytest
 from two_chips import record
 
 from hapdask.astrometry.fitting.lists import places_of_catalog, places_of_sources
-from hapdask.astrometry.fitting.pairing import Task, fit_lists
+from hapdask.astrometry.fitting.pairing import fit_lists
 from hapdask.astrometry.fitting.result import apply_correction, compose, inverse
+from hapdask.astrometry.fitting.tasks import Task
 from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.astrometry.sources import SourceList

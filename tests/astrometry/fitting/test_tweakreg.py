@@ -108,6 +108,15 @@ def test_the_stated_error_is_true():
     assert np.percentile(pulls, 95) < 2.6
 
 
+def test_lists_without_errors_are_weighed_by_their_scatter():
+    field, (seen,) = visit(1, exposures=1)
+    places = seen.places
+    seen.places = Places.make(places.name, places.ra, places.dec, np.nan, mag=places.mag)
+    (fit,) = run([seen], field.catalog(400, false=0.0)).fits
+    assert fit.status == "aligned"
+    assert np.median(seen.residuals(fit.correction)) < 3.0 * fit.error_mas < 6.0
+
+
 def test_without_a_catalog_the_first_is_the_reference():
     _, seen = visit(3, shift=0.2)
     made = run(seen, None)

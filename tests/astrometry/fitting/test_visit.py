@@ -10,8 +10,9 @@ import pytest
 from starlists import Field, header_error
 
 from hapdask.astrometry.attempts import Attempt
-from hapdask.astrometry.fitting.pairing import Task, fit_lists
+from hapdask.astrometry.fitting.pairing import fit_lists
 from hapdask.astrometry.fitting.relative import align_group, without_fixed
+from hapdask.astrometry.fitting.tasks import Task
 from hapdask.astrometry.fitting.visit import align_visit
 from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.config.alignment import AlignmentParameters, load_alignment
@@ -265,6 +266,21 @@ def test_no_fit_has_fewer_matches_than_its_geometry_needs():
             assert (outcome.fit.geometry == "shift") == (outcome.fit.matches < 4)
         else:
             assert outcome.attempts[-1].reason
+
+
+def test_sources_without_errors_are_weighed_by_their_scatter():
+    field, (seen,) = visit(17, exposures=1)
+    places = seen.places
+    bare = Places.make(places.name, places.ra, places.dec, np.nan, mag=places.mag)
+    assert not bare.errors_known
+    assert places.errors_known
+    (placement,) = align_visit([bare], [field.catalog(300)], UVIS)
+    assert placement.status == "aligned"
+    after = float(np.median(seen.residuals(placement.correction)))
+    assert after < 1.0
+    assert 0.3 * after < placement.error_mas < 3.0
+    other, _ = visit(117)
+    assert align_visit([bare], [other.catalog(400)], UVIS)[0].status == "unaligned"
 
 
 def test_what_scales_is_fitted_with_a_scale():

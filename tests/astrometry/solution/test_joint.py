@@ -313,6 +313,43 @@ def test_few_sources_leave_rotation_to_the_header():
     assert all("rest on the header" in e.verdict.reason for e in tied)
 
 
+def test_two_reference_stars_are_not_confirmed():
+    field = Field(np.random.default_rng(15), n=100)
+    made, truth = visits(field, 0.0)
+    inner = np.argsort(np.hypot(*field.offsets()))[[0, 5, 9]]
+    for stars, said in ((inner[:2], "warning"), (inner, "accepted")):
+        release = solve(made, field.references(stars)).release
+        assert {e.verdict.status for e in release.exposures} == {said}
+        assert max(errors(release, truth).values()) < 5.0
+
+
+@pytest.mark.parametrize("seed", [5, 132])
+def test_false_stars_wrong_places_and_cosmic_rays_together(seed):
+    """Cases in which earlier rules let a wrong exposure outvote good ones."""
+    rng = np.random.default_rng(seed)
+    field = Field(rng, n=600, common=rng.normal(0, 3.0, 2))
+    made, truth = visits(field, -9.0, 0.1, 0.2, start_error=20.0)
+    wrong = [made[k].name for k in (2, 5, 7)]
+    spoilt = []
+    for e in made:
+        rays = rng.uniform(-80, 80, (2, 1500))
+        e = replace(
+            e,
+            xi=np.append(e.xi, rays[0]),
+            eta=np.append(e.eta, rays[1]),
+            error=np.append(e.error, np.full(1500, 0.7)),
+            galaxy=None,
+        )
+        spoilt.append(beside(e, truth, *rng.normal(0, 1500, 2)) if e.name in wrong else e)
+    catalog = field.references(np.arange(30))
+    false = (rng.random(30) < 0.2) * rng.normal(0, 0.1, 30) / 3600
+    release = solve(spoilt, Catalog(**(vars(catalog) | {"dec": catalog.dec + false}))).release
+    assert [n for n in truth if release[n].verdict.status == "rejected"] == wrong
+    good = [n for n in truth if n not in wrong]
+    stated = {n: release[n].error_mas(70, 70) for n in good}
+    assert max(e / stated[n] for n, e in errors(release, truth, good).items()) < 4.0
+
+
 def test_nothing_to_solve():
     release = solve([]).release
     assert release.exposures == ()

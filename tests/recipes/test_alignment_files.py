@@ -1,0 +1,195 @@
+"""The files of an alignment: what others read of them; inputs change only on request."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from small_visits import simulate_visit
+
+import hapdask as hd
+from hapdask.errors import StoreError
+from hapdask.products.report.render import read_report
+from hapdask.recipes.alignment.report import write_report_of
+
+FAST = {"guiding": False}
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory):
+    return simulate_visit(tmp_path_factory.mktemp("visit"), 2)
+
+
+@pytest.fixture(scope="module")
+def found(visit):
+    return hd.align(visit.files, refcat=visit.catalog(), updatehdr=True, threads=2, **FAST)
+
+
+@pytest.fixture(scope="module")
+def written(visit, found, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    before = [path.read_bytes() for path in visit.files]
+    done = found.write(out)
+    assert [path.read_bytes() for path in visit.files] == before
+    return out, done
+
+
+@pytest.fixture(scope="module")
+def again(visit, found):
+    """Align with other parameters, without detecting again."""
+    lists = {e.opened.name: e.sources for e in found}
+
+    def align(**parameters):
+        return hd.align(visit.files, refcat=visit.catalog(), sources=lists, **FAST, **parameters)
+
+    return align
+
+
+def test_every_file_is_told_and_there(written):
+    out, done = written
+    there = {p for p in out.rglob("*") if p.is_file()}
+    assert there == set(done.files)
+    assert done.failures == done.updated == ()
+    names = {str(p.relative_to(out)) for p in there}
+    root = "ia0aaaaaq_flt"
+    assert {
+        "verdicts.ecsv", "alignment.json", "release.json", "shifts.txt", "shifts_wcs.fits",
+        f"headerlets/{root}_hlet.fits", f"updated/{root}.fits",
+        f"catalogs/{root}_sci1_xy_catalog.coo", f"catalogs/{root}_sky_catalog.coo",
+        f"catalogs/{root}_xy_catalog.match", f"catalogs/{root}_catalog_fit.match",
+        f"plots/vector_{root}.png", f"plots/residuals_{root}.png", f"plots/hist2d_{root}.png",
+    } <= names  # fmt: skip
+    assert not list(out.rglob("*.part"))
+
+
+def test_tables_are_read_back(written, found):
+    out, _ = written
+    table = Table.read(out / "verdicts.ecsv")
+    assert list(table["exposure"]) == ["ia0aaaaaq", "ia0aaabaq"]
+    assert list(table["status"]) == ["aligned"] * 2
+    assert table["rms_mas"][0] == pytest.approx(found[0].placement.rms_mas)
+    told = json.loads((out / "alignment.json").read_text())
+    residuals = told["exposures"][0]["residuals"]
+    assert len(residuals["x"]) == len(residuals["east_mas"]) > 20
+    assert np.hypot(residuals["east_mas"], residuals["north_mas"]).max() < 20.0
+    lines = (out / "shifts.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines[4:]] == ["ia0aaaaaq_flt.fits", "ia0aaabaq_flt.fits"]
+    assert WCS(fits.getheader(out / "shifts_wcs.fits", "WCS")).naxis == 2
+    fit = Table.read(out / "catalogs/ia0aaaaaq_flt_catalog_fit.match", format="ascii.no_header")
+    assert len(fit.columns) == 18
+    assert np.abs(fit["col7"]).max() < 0.1  # dX, pixels
+
+
+def test_copies_and_headerlets_carry_the_solution(visit, written, found):
+    from stwcs.wcsutil import HSTWCS, altwcs
+
+    out, _ = written
+    for path, each in zip(visit.files, found, strict=True):
+        copy = out / "updated" / path.name
+        hlet = out / "headerlets" / path.name.replace(".fits", "_hlet.fits")
+        x, y = np.array([10.0, 300.0, 500.0]), np.array([20.0, 400.0, 100.0])
+        true = each.record.chips[0].distortion.pixel_to_sky(x, y)
+        with fits.open(copy) as hdus:
+            header = hdus["SCI", 1].header
+            sky = HSTWCS(hdus, ext=("SCI", 1)).all_pix2world(x, y, 0)
+            assert "WCSCORR" in [hdu.name for hdu in hdus]
+            old = header["WCSNAMEA"] if "WCSNAMEA" in header else altwcs.wcsnames(hdus, ("SCI", 1))
+            assert "IDC_w3m18525i" in str(old)
+        assert np.allclose(sky, true, atol=1e-9)
+        assert header["WCSNAME"] == each.facts.wcsname
+        assert header["NMATCHES"] == each.placement.matches
+        opened = hd.open_exposures(path, headerlets=str(hlet))[0]
+        assert np.allclose(opened.chips[0].distortion.pixel_to_sky(x, y), true, atol=1e-9)
+        assert visit.error(opened) < 0.5
+
+
+def test_pictures_are_pictures_and_the_same_each_time(written, again, tmp_path):
+    from PIL import Image
+
+    out, _ = written
+    again(updatehdr=False).write(tmp_path)
+    for path in sorted((out / "plots").iterdir()):
+        with Image.open(path) as image:
+            assert min(image.size) > 400
+            assert len(np.unique(np.asarray(image.convert("L")))) > 20
+        assert path.read_bytes() == (tmp_path / "plots" / path.name).read_bytes()
+
+
+def test_the_report_shows_verdicts(written, found):
+    out, done = written
+    page = write_report_of(found, done, out, command=["hapdask", "align"])
+    text = page.read_text()
+    for words in ("aligned", "What was tried", "Catalogs that were asked", "data:image/jpeg"):
+        assert words in text
+    report = read_report(out)
+    assert [line.name for line in report.alignments] == ["ia0aaaaaq", "ia0aaabaq"]
+    assert report.alignments[0].attempts[-1].method == "joint"
+    assert report.complete
+
+
+def test_files_that_are_there_stay(written, found, again, tmp_path):
+    out, _ = written
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*.ecsv")}
+    with pytest.raises(StoreError, match=r"alignment\.json exists already"):
+        found.write(out)
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*.ecsv")} == before
+    few = again(
+        updatehdr=False, headerlet=False, shiftfile=False, writecat=False, clean=True,
+        residplot="none", see2dplot=False,
+    )  # fmt: skip
+    few.write(tmp_path)
+    assert {p.name for p in tmp_path.rglob("*")} == {
+        "verdicts.ecsv", "alignment.json", "release.json",
+    }  # fmt: skip
+    few.write(tmp_path, overwrite=True)
+
+
+def test_in_place_updates_each_input_at_once(visit, found, tmp_path, monkeypatch):
+    files = []
+    for path in visit.files:
+        files.append(tmp_path / path.name)
+        files[-1].write_bytes(path.read_bytes())
+    lists = {e.opened.name: e.sources for e in found}
+    done = hd.align(files, refcat=visit.catalog(), sources=lists, wcsname="NEW", **FAST)
+    before = [path.read_bytes() for path in files]
+    from hapdask.products.returned import copies
+
+    def fail(*arguments, **options):
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "copy_changed", fail)
+        with pytest.raises(StoreError, match="disk is full"):
+            done.write(tmp_path / "out", in_place=True)
+    assert [path.read_bytes() for path in files] == before
+    result = done.write(tmp_path / "out2", in_place=True)
+    assert list(result.updated) == files
+    assert not (tmp_path / "out2/updated").exists()
+    for path in files:
+        record = hd.open_exposures(path)[0]
+        assert record.wcsname == "NEW"
+        assert visit.error(record) < 0.5
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_name_that_is_taken_is_refused_where_it_may_not_be_used_again(visit, again, tmp_path):
+    same = again(wcsname="IDC_w3m18525i", reusename=False, updatehdr=True, headerlet=False)
+    result = same.write(tmp_path)
+    assert len(result.failures) == 2
+    assert "it has a WCS called" in result.failures[0].reason
+    assert not list((tmp_path / "updated").glob("*.fits"))
+
+
+def test_tweakregs_catalog_of_references(visit, tmp_path):
+    found = hd.align(visit.files, preset="tweakreg", searchrad=5.0, expand_refcat=True, threads=2)
+    found.write(tmp_path)
+    path = tmp_path / "catalogs/cumulative_sky_refcat_ia0aaaaaq_flt.coo"
+    lines = path.read_text().splitlines()
+    assert {line.split()[-1] for line in lines[1:]} == {"ia0aaaaaq", "ia0aaabaq"}
+    assert (tmp_path / "plots/hist2d_ia0aaabaq_flt.png").exists()
+    assert not (tmp_path / "plots/hist2d_ia0aaaaaq_flt.png").exists()
+    assert not (tmp_path / "shifts.txt").exists()
