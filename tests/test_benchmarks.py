@@ -93,6 +93,27 @@ def test_exposures_are_aligned(workdir: Path) -> None:
     assert found["within a visit, from data alone: worst exposure"] <= 0.5
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_errors_of_headers_are_measured(shift: float, tmp_path: Path) -> None:
+    import hapdask as hd
+
+    visits = load("visits")
+    scene = visits.make_scene(3, references=20, others=0, galaxies=0, radius=0.01)
+    visit = visits.simulate_visit(
+        tmp_path,
+        scene,
+        visits.reference_catalog(scene, 20, 3),
+        [visits.Observation("WFC3", "IR", "F160W", (0.0, 0.0), exptime=50.0)],
+        seed=3,
+        errors=visits.Errors(shift, 0.0, 0.0, 0.0),
+    )
+    (record,) = hd.open_exposures(str(visit.exposures[0]), strict=True)
+    found = visits.residuals(record, visit.truth(visit.exposures[0]))
+    assert len(found) > 10
+    assert visits.typical(found) == pytest.approx(1000.0 * shift, abs=1e-3)
+    assert visit.poller.read_text().startswith(f"{visit.exposures[0].name},11665,B46,06,50.0,F160W")
+
+
 def test_a_visit_is_made(workdir: Path) -> None:
     found = run_quick("svm", workdir, "--alone")
     assert found["IR: worst exposure from the truth"] <= 1.0

@@ -144,7 +144,6 @@ class SegmentParameters(Declared):
         Sources of a chip that are kept, the brightest.
     classify : bool
         Whether what looks like a cosmic ray is left out.
-    deblend : bool
     good_bits, saturated_bits : int or str
         DQ bits that do no harm, and those of saturated pixels.
     """
@@ -158,7 +157,6 @@ class SegmentParameters(Declared):
     source_box: int = whole(7, 1, 1000)
     num_sources: int = whole(250, 1, _MANY)
     classify: bool = switch(True)
-    deblend: bool = switch(False)
     good_bits: int | None = bits(0)
     saturated_bits: int | None = bits(256)
 

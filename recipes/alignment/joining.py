@@ -1,8 +1,9 @@
 """The joint solution of an alignment: all exposures that have a start, solved together.
 
-The exposures of a group move together or not at all: where the solution shows that one of them is
-off, by its absolute or its relative error, all of the group get theirs, so that none is left beside
-the others.  Not here: the solution (`hapdask.astrometry.solution`).
+What it may change of exposures that are tied to the sky is decided in
+`hapdask.astrometry.fitting.refine`; of those tied to each other alone, here: they move together or
+not at all, and stay where their headers have them on the whole.  Not here: the solution
+(`hapdask.astrometry.solution`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
+from hapdask.astrometry.fitting import members as fitting
+from hapdask.astrometry.fitting import refine
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.result import apply_correction
 from hapdask.astrometry.matching.places import Places
@@ -27,18 +30,15 @@ from hapdask.astrometry.solution.release import Release, SolvedExposure
 from hapdask.astrometry.solution.solving import JointSolution
 from hapdask.astrometry.sources import SourceList
 from hapdask.config.alignment import AlignmentParameters
-from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.fields import outline_of
-from hapdask.recipes.alignment.placing import REFERENCE, Placed
-from hapdask.recipes.alignment.referring import joined, solved_stars, without_those_of
+from hapdask.recipes.alignment.placing import REFERENCE, TIED, Placed
+from hapdask.recipes.alignment.referring import SOLVED, joined, solved_stars, without_those_of
 
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
-#: A joint solution so far from the first alignment, in stated errors and mas, is not believed.
-_DISAGREES, _AT_LEAST = 6.0, 20.0
 #: Least relative error that counts, mas.
 _FINE = 0.1
 
@@ -65,6 +65,10 @@ class Member:
     def takes_part(self) -> bool:
         """Whether its start is good enough."""
         return self.placement.status != "unaligned" and len(self.sources) > 0
+
+    def as_member(self) -> fitting.Member:
+        """Give what decides on its refinement."""
+        return fitting.Member(self.placement, self.as_input(), outline_of(self.record))
 
     def as_input(self) -> ExposureSources:
         """Give what the solution takes."""
@@ -95,7 +99,7 @@ def solve_together(
     if not taking:
         return None
     known = solved_stars(published)
-    used = {m.placement.catalog for m in taking}
+    used = {m.placement.catalog for m in taking} - {SOLVED}
     stars = joined([c for f in fields for name, c in f.catalogs.items() if name in used])
     parts = [c for c in (known, without_those_of(stars, known)) if c is not None]
     return solving.solve([m.as_input() for m in taking], joined(parts), published=published)
@@ -106,17 +110,21 @@ def settle(members: Sequence[Member], solution: JointSolution | None) -> dict[st
     placements = {m.record.name: m.placement for m in members}
     if solution is None:
         return placements
+    able = [m for m in members if m.takes_part and m.placement.reason != REFERENCE]
+    tied = [m for m in able if m.placement.status in TIED]
+    rules = {m.record.name: m.rules for m in tied}
+    for placed in refine.settle([m.as_member() for m in tied], solution, rules):
+        placements[placed.exposure] = placed
     groups: dict[tuple[str, str], list[_Judged]] = defaultdict(list)
-    for m in members:
-        if m.takes_part and m.record.name in solution.release:
+    for m in able:
+        if m.placement.status not in TIED and m.record.name in solution.release:
             judged = _judge(m, solution.release[m.record.name])
             groups[m.record.visit, m.record.detector].append(judged)
     for group in groups.values():
         sound = [j for j in group if not j.refused]
         move = any(j.is_off for j in sound) or _differ(sound)
         for j in group:
-            if j.member.placement.reason != REFERENCE:
-                placements[j.member.record.name] = _placed(j, move=move)
+            placements[j.member.record.name] = _placed(j, move=move)
     return placements
 
 
@@ -160,14 +168,11 @@ def _judge(member: Member, solved: SolvedExposure) -> _Judged:
     if solved.geometry == "shift":  # the header's roll stays, and with it its error
         away = 1000.0 * float(np.sqrt(((xy - xy.mean(axis=0)) ** 2).sum(axis=1).mean()))
         error = math.hypot(error, away * math.radians(member.rules.header_rotation))
-    before = member.placement.correction or Correction(correction.center)
-    disagreement = _between(member.record, before, correction)
-    limit = max(_AT_LEAST, _DISAGREES * math.hypot(error, _finite(member.placement.error_mas)))
     refused = ""
     if solved.verdict.status == "rejected":
         refused = solved.verdict.reason
-    elif disagreement > limit and member.placement.catalog:
-        refused = f"{disagreement:.1f} mas from the first alignment, which is sound"
+    elif solved.tie != "header":  # the search for stars found no sound fit
+        refused = f"{solved.stars} reference stars do not prove a tie to the sky"
     spread = math.hypot(*solved.rms) / math.sqrt(max(solved.used, 1))
     return _Judged(
         member=member,
@@ -213,7 +218,6 @@ def _placed(judged: _Judged, *, move: bool) -> Placement:
     attempts = (*old.attempts, attempt)
     if not used:
         return replace(old, attempts=attempts)
-    tied = solved.tie in ("references", "shared", "published")
     common: dict[str, Any] = {
         "method": "joint",
         "geometry": solved.geometry,
@@ -228,22 +232,14 @@ def _placed(judged: _Judged, *, move: bool) -> Placement:
     return replace(
         old,
         **common,
-        status="aligned" if tied else "relative",
+        status="relative",
         correction=solved.correction,
-        error_mas=judged.error if tied else old.error_mas,
-        catalog=old.catalog or ("solved sources" if tied else ""),
-        grade=min(old.grade, 2) if tied and old.grade == 5 else old.grade,
     )
 
 
 def _why(judged: _Judged, *, move: bool) -> str:
     solved = judged.solved
-    tie = {
-        "references": f"{solved.stars} of them reference stars",
-        "shared": "tied by stars of other exposures",
-        "published": "tied to published exposures",
-        "header": judged.member.placement.reason or "tied to the visit alone",
-    }[solved.tie]
+    tie = judged.member.placement.reason or "tied to the visit alone"
     found = f"{solved.used} sources to {math.hypot(*solved.rms):.2f} mas, {tie}"
     if move:
         return found
@@ -251,17 +247,3 @@ def _why(judged: _Judged, *, move: bool) -> str:
         f"the header is as good: {judged.header:.2f} mas away with an error of "
         f"{judged.error:.2f} mas; {found}"
     )
-
-
-def _between(record: ExposureRecord, one: Correction, other: Correction) -> float:
-    """How far two corrections put an exposure apart, rms over its outline, mas."""
-    ends = []
-    for correction in (one, other):
-        sky = [chip.border() for chip in record.corrected(correction).chips]
-        ra, dec = (np.concatenate([s[k] for s in sky]) for k in (0, 1))
-        ends.append(Places.make("", ra, dec, 0.0).in_plane(other.center).xy)
-    return 1000.0 * float(np.sqrt(((ends[0] - ends[1]) ** 2).sum(axis=1).mean()))
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else 0.0

@@ -63,12 +63,21 @@ class Placed:
         """Whether every exposure is tied to a catalog."""
         return all(p.status in TIED for p in self.placements.values())
 
-    def after(self, first: Placed) -> Placed:
-        """Take this one as the second try: all that was tried and asked before stays known."""
+    def after(self, first: Placed, common: float) -> Placed:
+        """Take this one as the second try: all that was tried and asked before stays known.
+
+        Parameters
+        ----------
+        first : Placed
+        common : float, mas
+            Error that all stars of the second try share.
+        """
         placements = {}
         for name, p in self.placements.items():
             before = first.placements[name]
-            kept = p if p.status in TIED and before.status not in TIED else before
+            kept = before
+            if p.status in TIED and before.status not in TIED:
+                kept = replace(p, error_mas=math.hypot(p.error_mas, common))
             placements[name] = replace(kept, attempts=(*before.attempts, *p.attempts))
         catalogs = first.catalogs | self.catalogs
         return Placed(self.field, placements, catalogs, first.inquiries + self.inquiries)

@@ -31,6 +31,11 @@ from hapdask.recipes.alignment.fields import Field
 _SLACK = 10.0
 #: Sources of a release nearer to a star of a catalog than this are the same, degrees.
 _SAME = 0.15 / 3600.0
+#: Name of the sources of other fields of a run, where they serve as a catalog: they tie a field by
+#: being seen in it, so that in the joint solution they are no reference stars.
+SOLVED = "SOLVED"
+#: Times that a service may fail before it is asked no more.
+_PATIENCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,9 @@ class Library:
         The brightest so many; 0 for all.
     cache : {"use", "refresh", "off"}
     offline : bool
+    down : dict of str to int
+        How often each service has failed in this run: one that does is not waited for by every
+        visit.
     """
 
     sources: tuple[Source, ...]
@@ -61,6 +69,7 @@ class Library:
     most: int = 0
     cache: CacheUse = "use"
     offline: bool = False
+    down: dict[str, int] = declare(default_factory=dict, compare=False)
 
     def needing(self, rules: AlignmentParameters) -> Library:
         """Ask for as many stars, as far around, as a detector's rules need."""
@@ -106,6 +115,10 @@ class Desk:
         library = self.library
         cone = self.field.cone(library.radius + _SLACK)
         for source in library.sources:
+            if library.down.get(source.name, 0) >= _PATIENCE:
+                why = "it has failed for other visits of this run"
+                self.inquiries.append(Inquiry(source.name, "skipped", reason=why))
+                continue
             stars, told = find_references(
                 source,
                 cone,
@@ -115,6 +128,8 @@ class Desk:
                 offline=library.offline,
             )
             self.inquiries += told
+            if source.is_remote and told[-1].status == "failed":
+                library.down[source.name] = library.down.get(source.name, 0) + 1
             if stars is None:
                 continue
             chosen = library.chosen(stars)
@@ -132,8 +147,18 @@ class Desk:
 
 
 def joined(catalogs: Sequence[ReferenceCatalog]) -> ReferenceCatalog | None:
-    """Put catalogs together as they were published, each star once; None where there is none."""
-    published = [c.published or c for c in catalogs if len(c)]
+    """Put catalogs together as they were published, each star once; None where there is none.
+
+    A star that an earlier catalog has is not taken from one of another name.
+    """
+    published: list[ReferenceCatalog] = []
+    for each in (c.published or c for c in catalogs if len(c)):
+        found: ReferenceCatalog | None = each
+        for before in published:
+            if before.name != each.name and found is not None:
+                found = without_those_of(found, before)
+        if found is not None and len(found):
+            published.append(found)
     if not published:
         return None
     columns = {key: np.concatenate([getattr(c, key) for c in published]) for key in UNITS}
@@ -146,8 +171,8 @@ def joined(catalogs: Sequence[ReferenceCatalog]) -> ReferenceCatalog | None:
     return ReferenceCatalog.of(**chosen, ids=ids[first], name=names, origin=origins)
 
 
-def solved_stars(release: Release | None) -> ReferenceCatalog | None:
-    """Give the sources of a release as reference stars."""
+def solved_stars(release: Release | None, name: str = "") -> ReferenceCatalog | None:
+    """Give the sources of a release as reference stars; their name tells the release if absent."""
     if release is None or not len(release.sources):
         return None
     sources = release.sources
@@ -161,14 +186,17 @@ def solved_stars(release: Release | None) -> ReferenceCatalog | None:
         pmra_error=sources.pmra_error,
         pmdec_error=sources.pmdec_error,
         epoch=sources.epoch,
-        name=f"release{release.version}",
+        name=name or f"release{release.version}",
         origin=f"release {release.version}",
     )
 
 
 def library_of_release(release: Release | None, like: Library | None) -> Library | None:
-    """Make a library of the sources of a release alone; None where it has none."""
-    stars = solved_stars(release)
+    """Make a library of the sources of a release alone; None where it has none.
+
+    With ``like``, whose limits it takes, they are the sources of this very run: `SOLVED`.
+    """
+    stars = solved_stars(release, "" if like is None else SOLVED)
     if stars is None:
         return None
     sources: tuple[Source, ...] = (KnownStars(stars),)

@@ -128,8 +128,8 @@ class _Run:
         with timed(self.seconds, "joint solution"):
             if self.planned.joint:
                 self.progress(Step("joint solution", 0, 1, "times"))
-                solution = self._solve()
-                solution = self._bridge(solution)
+                self._bridge()
+                solution = solve_together(self._members(), self._in_order(), self.planned.release)
                 self.progress(Step("joint solution", 1, 1, "times"))
             placements = settle(self._members(), solution)
         return self._alignment(placements, solution)
@@ -178,24 +178,27 @@ class _Run:
             if e.name not in self.planned.held
         ]
 
-    def _solve(self) -> JointSolution | None:
-        return solve_together(self._members(), self._in_order(), self.planned.release)
-
-    def _bridge(self, solution: JointSolution | None) -> JointSolution | None:
-        """Tie fields without a catalog to the sources that were solved, and solve again."""
-        release = None if solution is None else solution.release
-        library = library_of_release(release, self.planned.library)
-        open_ones = [k for k, placed in self.placed.items() if not placed.is_tied]
-        if library is None or not open_ones or len(self.placed) < 2:
-            return solution
-        found = False
+    def _bridge(self) -> None:
+        """Tie fields without a catalog to the sources that the tied ones were solved with."""
+        tied = [k for k, placed in self.placed.items() if placed.is_tied]
+        open_ones = [k for k in self.placed if k not in tied]
+        if not tied or not open_ones:
+            return
+        names = {e.name for k in tied for e in self.planned.fields[k].exposures}
+        members = [m for m in self._members() if m.record.name in names]
+        first = solve_together(members, self._in_order(), self.planned.release)
+        if first is None:
+            return
+        library = library_of_release(first.release, self.planned.library)
+        if library is None:
+            return
         for k in sorted(open_ones):
-            again = self._place(self.planned.fields[k], library)
-            if again.is_tied:
-                first = self.placed[k]
-                self.placed[k] = again.after(first)
-                found = True
-        return self._solve() if found else solution
+            field = self.planned.fields[k]
+            again = self._place(
+                field, library.needing(self.planned.of(field.exposures[0]).matching)
+            )
+            common = max(e.error_mas() for e in first.release.exposures)
+            self.placed[k] = again.after(self.placed[k], 2.0**0.5 * common)
 
     def _alignment(
         self, placements: Mapping[str, Placement], solution: JointSolution | None

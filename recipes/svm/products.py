@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from hapdask.drizzling.visit_frame import visit_frame
@@ -43,6 +43,10 @@ class Product:
     kind: str
     mosaic: Mosaic
     made: Made
+
+    def small(self) -> Product:
+        """Give it without its overview, as it is kept and sent."""
+        return replace(self, made=replace(self.made, overview=None))
 
 
 @dataclass
@@ -195,7 +199,9 @@ class DetectorRun:
                 if mosaic is not None:
                     with timed(self.seconds, f"{kind} products"):
                         made = make_mosaic(mosaic, self.studio)
-                    self.products.append(Product(kind, mosaic, made))
+                    product = Product(kind, mosaic, made)
+                    # only a filter's overview is in a colour picture
+                    self.products.append(product if kind == "filter" else product.small())
                 return
             except InputError as error:
                 try:

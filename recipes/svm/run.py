@@ -79,30 +79,21 @@ def svm(
 
     Raises
     ------
-    PlanError
-        If no exposure can be used.
-    ParameterError
-        If parameters are unknown (the nearest name is told) or contradict each other.
+    PlanError, ParameterError
+        If no exposure can be used, or parameters are unknown or contradict each other.
     """
     settings = Settings(preset=preset, file=file, overrides=parameters, masks=masks)
-    wanted = AlignmentSettings(
-        refcat=refcat, preset=preset, file=alignment_file, overrides=alignment or {}
-    )
+    more = alignment or {}
+    wanted = AlignmentSettings(refcat=refcat, preset=preset, file=alignment_file, overrides=more)
     opened = open_visits(exposures)
     visits, left_out = plan_visits(opened, settings)
     if not any(visit.tree.detectors for visit in visits):
         raise none_left(left_out)
     check_settings([e for visit in visits for e in visit.exposures], wanted)
     return SvmRun(
-        opened,
-        visits,
-        left_out,
-        settings,
-        wanted,
-        threads=threads or processors(),
-        client=client,
-        progress=progress,
-    )
+        opened, visits, left_out, settings, wanted,
+        threads=threads or processors(), client=client, progress=progress,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -226,9 +217,10 @@ class SvmRun:
             )()
             return
         at_once = self.at_once
-        if self.client is None:
-            share = max(1, self.threads // at_once)
-            tasks = [replace(task, threads=share) for task in tasks]
+        share = max(1, self.threads // at_once)
+        if self.client is not None:
+            share = min(self.client.nthreads().values(), default=1)
+        tasks = [replace(task, threads=share) for task in tasks]
         self.progress(Step("visits", 0, len(tasks), "visits"))
         for done, visit in enumerate(run_tasks(tasks, self.client, at_once), 1):
             self.progress(Step("visits", done, len(tasks), "visits"))

@@ -158,6 +158,11 @@ def outcome_of(making: VisitMaking) -> VisitOutcome:
         records=made.records,
         release=str(release.get("digest", "")),
         photflam=layer_photflams(r for steps in scaled for r in steps.of_filter()),
+        replaced_flags={
+            name: steps.run.parameters.general.resetbits or 0
+            for steps in found
+            for name in steps.names
+        },
         left_out=tuple((item.file, item.reason) for item in made.left_out),
         told={"alignment": made.told, "files": [path.name for path in made.files]},
         software=f"hapdask {__version__}",

@@ -211,7 +211,7 @@ class VisitMaking:
         return VisitMade(
             tree=self.tree,
             problem=self.problem,
-            products=tuple(p for run in self.runs for p in run.products),
+            products=tuple(p.small() for run in self.runs for p in run.products),
             returned=tuple(self.returned),
             others=tuple(self.others),
             records=tuple(self.final_records()),

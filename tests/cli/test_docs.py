@@ -12,8 +12,7 @@ import pytest
 
 import hapdask
 from hapdask.cli.astrodrizzle.reading import KINDS
-from hapdask.config import ASTRODRIZZLE_PRESETS, PRESETS
-from hapdask.config import tweakreg
+from hapdask.config import ASTRODRIZZLE_PRESETS, PRESETS, tweakreg
 from hapdask.config.astrodrizzle import NAMES
 from hapdask.config.parameters import DrizzleParameters
 from hapdask.config.tweakreg_presets import ALIGN_PRESETS

@@ -63,20 +63,25 @@ def simulate_visit(
     seed: int = 7,
     center: tuple[float, float] = CENTER,
     stars: int = 110,
+    half: float = 0.011,
+    shift: float = 0.0,
     errors: bool = True,
     date: str = "2016-01-01T00:00:00",
 ) -> SmallVisit:
-    """Simulate a visit of WFC3/IR subarrays: 1 arcsec and 0.01 degrees of header errors."""
+    """Simulate a visit of WFC3/IR subarrays: 1 arcsec and 0.01 degrees of header errors.
+
+    The stars lie within ``half`` degrees of the centre; the pointing is ``shift`` degrees off.
+    """
     sky, headers = np.random.default_rng(5), np.random.default_rng(seed)
-    ra = center[0] + sky.uniform(-0.011, 0.011, stars)
-    dec = center[1] + sky.uniform(-0.011, 0.011, stars)
+    ra = center[0] + sky.uniform(-half, half, stars)
+    dec = center[1] + sky.uniform(-half, half, stars)
     mag = sky.uniform(18.0, 23.5, stars)
     made = []
     for k in range(count):
         error = PointingError(*headers.normal(0, 1.0, 2), headers.normal(0, 0.01))
         pointing = Pointing(
-            *center, 20.0 + seed, date=date, dither=(2.0 * k, 1.5 * k), aligned=False,
-            error=error if errors else PointingError(),
+            center[0] + shift, center[1], 20.0 + seed, date=date, dither=(2.0 * k, 1.5 * k),
+            error=error if errors else PointingError(), aligned=False,
         )  # fmt: skip
         made.append(
             simulate_exposure(

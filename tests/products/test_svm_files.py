@@ -288,8 +288,8 @@ def outcome(hrc, tmp_path):
     record = record.with_verdict(record.verdict.warned("guided without fine lock", "FGSLOCK"))
     (tree,) = visit_trees([record])
     return folder, VisitOutcome(
-        tree, (record,), "abc", {record.layer_name: 1.3e-19}, (("x_flt.fits", "gone"),),
-        {"parameters": {"pixfrac": 1.0}}, "hapdask 0",
+        tree, (record,), "abc", {record.layer_name: 1.3e-19}, {record.name: 4096},
+        (("x_flt.fits", "gone"),), {"parameters": {"pixfrac": 1.0}}, "hapdask 0",
     )  # fmt: skip
 
 

@@ -137,6 +137,26 @@ def test_a_visit_without_stars_is_tied_to_a_solved_one(visit, found, lists, tmp_
     assert "held as in release 1" in kept[0].placement.reason
 
 
+def test_a_visit_that_no_catalog_reaches_is_tied_by_what_it_shares(tmp_path):
+    stars = {"stars": 260, "half": 0.02}
+    one = simulate_visit(tmp_path, 2, **stars)
+    other = simulate_visit(
+        tmp_path, 2, visit="ia0bbb", seed=9, shift=0.008, date="2016-07-01T00:00:00", **stars
+    )
+    table = one.catalog(260)
+    west = np.flatnonzero(table["ra"] < 150.1 - 0.001)[:40]
+    found = hd.align([*one.files, *other.files], refcat=table[west], threads=2, **FAST)
+    assert [e.placement.status for e in found] == ["aligned"] * 4
+    assert [e.placement.catalog for e in found] == ["user", "user", "SOLVED", "SOLVED"]
+    tries = {(a.catalog, a.accepted) for a in found[2].placement.attempts}
+    assert ("user", False) in tries
+    assert ("SOLVED", True) in tries
+    for visit, each in zip((one, one, other, other), found, strict=True):
+        assert visit.error(each.record) < 3.0 * each.placement.error_mas
+        assert visit.error(each.record) < 3.0
+    assert {s.name: s.tie for s in found.release.exposures}["ia0bbbaaq"] == "shared"
+
+
 def test_two_targets_of_a_visit_are_two_fields(visit, lists, tmp_path):
     other = simulate_visit(tmp_path, 1, visit="ia0aaa", seed=11, center=(150.6, 2.2))
     path = other.files[0].rename(tmp_path / "ia0aaahaq_flt.fits")

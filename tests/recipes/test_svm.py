@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from svm_visits import observe_visit
 import hapdask as hd
 from hapdask.errors import ParameterError, PlanError
 from hapdask.products.svm.outcome import read_outcome
+from hapdask.recipes.prepare import layer_parameters
 
 HEAD = "hst_11665_06_wfc3_uvis"
 
@@ -165,6 +167,21 @@ def test_the_outcome_is_what_later_mosaics_need(made):
         assert "cosmic rays" in kinds
     assert {r.digest for r in outcome.records} == {r.digest for r in result.visits[0].records}
     assert outcome.photflam.keys() == {"wfc3_uvis_f606w", "wfc3_uvis_f814w"}
+
+
+def test_later_mosaics_of_the_stored_records_have_the_same_pixels(made):
+    """Nothing is measured again: alignment, sky, flux and masks are those of the records."""
+    _, _, out = made
+    outcome = read_outcome(out / "wfc3_b46_06_visit.json")
+    flags = set(outcome.replaced_flags.values())
+    assert flags == {4096}
+    with fits.open(out / f"{HEAD}_f606w_ib4606_drc.fits") as hdus:
+        product = hdus["SCI"].data.copy()
+        frame = hd.Frame.from_header(hdus["SCI"].header, product.shape)
+    parameters = layer_parameters(outcome.records)["wfc3_uvis_f606w"].parameters
+    parameters = replace(parameters, good_bits=parameters.good_bits | flags.pop())
+    mosaic = hd.mosaic(outcome.records, frame, "wfc3_uvis_f606w", parameters=parameters, tile=256)
+    assert np.array_equal(mosaic.sci.values, product, equal_nan=True)
 
 
 def test_a_second_run_makes_nothing_again(made, visit):

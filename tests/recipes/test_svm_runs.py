@@ -13,6 +13,8 @@ from astropy.io import fits
 from svm_visits import DEC, RA, field_stars, observe_visit
 
 import hapdask as hd
+from hapdask.cli.exits import PARTIAL
+from hapdask.cli.svm.view import exit_code
 from hapdask.errors import StoreError
 from hapdask.recipes.svm import mosaics, products
 from hapdask.recipes.svm.run import svm
@@ -130,6 +132,7 @@ def test_a_visit_that_fails_is_told(visit, other, tmp_path, monkeypatch):
     made = run.write(tmp_path, pictures=False, quality=False)
     assert [v.tree.visit for v in made.failed] == ["ib4607"]
     assert "disk is full" in made.failed[0].problem
+    assert exit_code(made) == PARTIAL
     assert (tmp_path / "wfc3_b46_06_visit.json").exists()
     assert not (tmp_path / "wfc3_b46_07_visit.json").exists()
 
@@ -238,3 +241,43 @@ def test_compat_keeps_cosmic_rays_and_sky_of_exposures(visit, tmp_path):
     assert np.nanpercentile(theirs, 99.95) > np.nanpercentile(ours, 99.95)
     total = fits.getdata(tmp_path / "compat" / f"{HEAD}_total_ib4606_drc.fits", "SCI")
     assert np.isfinite(total).all()  # filled with 0
+
+
+@pytest.fixture(scope="module")
+def mixed(visit, tmp_path_factory):
+    """Two exposures through F606W, one through a quad filter, one through the grism."""
+    folder = tmp_path_factory.mktemp("mixed")
+    paths = [shutil.copy(path, folder) for path in visit.paths]
+    for number, name, kind in ((5, "FQ575N", "IMAGING"), (6, "G280", "SPECTROSCOPIC")):
+        path = folder / f"ib46060{number}q_flc.fits"
+        shutil.copy(visit.paths[1], path)
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["ROOTNAME"] = f"ib46060{number}q"
+            hdus[0].header["FILENAME"] = path.name
+            hdus[0].header["FILTER"] = name
+            hdus[0].header["OBSTYPE"] = kind
+            for key in ("EXPSTART", "EXPEND"):
+                hdus[0].header[key] += 0.01 * (number - 4)
+        paths.append(str(path))
+    return paths
+
+
+def test_quads_are_aligned_and_grisms_get_the_same_correction(visit, mixed, tmp_path):
+    made = hd.svm(mixed, refcat=visit.catalog, threads=2).write(tmp_path, pictures=False)
+    told = made.visits[0]
+    assert {p.kind: len(p.mosaic.records) for p in told.products} == {
+        "filter": 2, "exposure": 1, "total": 2,
+    }  # fmt: skip
+    records = {record.name: record for record in told.records}
+    direct, grism = records["ib460602q"], records["ib460606q"]
+    assert grism.wcsname == direct.wcsname
+    x, y = np.array([0.0, 200.0, 399.0]), np.array([399.0, 200.0, 0.0])
+    for one, two in zip(direct.chips, grism.chips, strict=True):
+        places = one.distortion.pixel_to_sky(x, y), two.distortion.pixel_to_sky(x, y)
+        assert np.abs(np.subtract(*places)).max() < 0.002 / 3600.0  # degrees
+    for number, name in ((5, "fq575n"), (6, "g280")):
+        copy = tmp_path / f"{HEAD}_{name}_ib46060{number}_flc.fits"
+        assert fits.getheader(copy, "SCI")["WCSNAME"].endswith("-FIT_SVM_refcat")
+        assert (tmp_path / f"{HEAD}_{name}_ib46060{number}_hlet.fits").exists()
+        assert (tmp_path / f"{HEAD}_{name}_ib46060{number}_trl.txt").exists()
+        assert not (tmp_path / f"{HEAD}_{name}_ib46060{number}_drc.fits").exists()

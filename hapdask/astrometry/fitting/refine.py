@@ -182,6 +182,10 @@ def _judge(member: Member, solved: SolvedExposure, rules: AlignmentParameters) -
     apart = _rms(at @ (theta - parameters_of(start.correction, solved.center)))
     spread = np.einsum("nij,jk,nik->n", at, np.array(solved.covariance), at)
     error = math.sqrt(max(float(np.mean(spread)), 0.0))
+    if solved.geometry == "shift":  # the header's roll stays, and with it its error
+        away = np.hypot(xi - xi.mean(), eta - eta.mean())
+        turn = 1000.0 * math.radians(rules.header_rotation) * float(np.sqrt(np.mean(away**2)))
+        error = math.hypot(error, turn)
     objection = ""
     limit = rules.sigma * math.hypot(error, start.error_mas)
     if solved.verdict.status == "rejected" or solved.tie == "header":

@@ -152,9 +152,10 @@ def eliminate(
     diagonal[:exposures] = _scattered(terms, p.exposure, exposures).reshape(-1, 6, 6)
     moves = (design_w @ residual[:, :, np.newaxis])[:, :, 0]
     right[:exposures] = -_scattered(moves, p.exposure, exposures)
-    field = weights.prior[drifting, 2:]
-    diagonal[p.motion, [0, 1], [0, 1]] += field.sum(axis=0)
-    right[p.motion, :2] += (field * prior[drifting, 2:]).sum(axis=0)
+    turns = p.turns()
+    field = turns * weights.prior[drifting, 2:, np.newaxis]
+    diagonal[p.motion, :2, :2] += np.einsum("nkl,nkm->lm", field, turns, optimize=False)
+    right[p.motion, :2] += np.einsum("nkl,nk->l", field, prior[drifting, 2:], optimize=False)
     pulled = (coupling @ source_right[source][:, :, np.newaxis])[:, :, 0]
     right -= _scattered(pulled, block, p.blocks)
     right_all = right.ravel() - information @ theta.ravel()
@@ -172,7 +173,7 @@ def _couplings(
     if not p.active()[p.motion].any():
         return p.exposure, p.source, of_exposures
     field = np.zeros((len(drifting), 6, 4))
-    field[:, 0, 2], field[:, 1, 3] = -prior[drifting, 2], -prior[drifting, 3]
+    field[:, :2, 2:] = -(p.turns() * prior[drifting, 2:, np.newaxis]).transpose(0, 2, 1)
     block = np.concatenate([p.exposure, np.full(len(drifting), p.motion)])
     source = np.concatenate([p.source, drifting])
     order = np.argsort(source, kind="stable")

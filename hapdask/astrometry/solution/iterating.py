@@ -77,8 +77,9 @@ def iterate(problem: Problem, held: Floats) -> Solved:
         before = weights
         weights = _weigh(problem, theta, state, weights, system, k)
         system = eliminate(problem, information, theta, state, weights)
-        # Weights change from solution to solution: the old factor begins, and products finish.
-        step = None if factor is None else refined_step(system, factor)
+        # Weights change from solution to solution: the old factor begins, and products finish;
+        # from soft weights to hard ones they change too much for that.
+        step = None if factor is None or k == _SOFT else refined_step(system, factor)
         if step is None:
             factor = None  # gives its memory back before the next one is made
             factor, of_factor = factorise(system, problem.parameters.dense_columns), weights

@@ -135,10 +135,20 @@ class Problem:
         seen = np.einsum("nab,nb->na", self.basis[e], place, optimize=False)
         return np.asarray(MAS * seen[:, :2] / seen[:, 2:])
 
+    def turns(self) -> Floats:
+        """Give the field's motion along the axes of each drifting source, shape (n, 2, 2).
+
+        By the axes of the first exposure: near a pole those of the sources turn against them.
+        """
+        return np.asarray(
+            np.einsum("nkc,lc->nkl", self.tangent[self.drifting], self.basis[0, :2], optimize=False)
+        )
+
     def prior_residuals(self, theta: Floats, state: Floats) -> Floats:
         """Solved minus probable place and proper motion, shape (sources, 4)."""
         expected = self.prior.copy()
-        expected[self.drifting, 2:] += theta[self.motion, :2]
+        drift = np.einsum("nkl,l->nk", self.turns(), theta[self.motion, :2], optimize=False)
+        expected[self.drifting, 2:] += drift
         return np.asarray(state - expected)
 
 

@@ -17,9 +17,9 @@ from hapdask.astrometry.solution.factors import Factor
 Floats = NDArray[np.float64]
 
 #: Products before a new factor is cheaper.
-_MOST = 60
+_MOST = 40
 #: What is left of the gradient, in the norm of the preconditioner, relative.
-_LEFT = 1e-12
+_LEFT = 1e-10
 
 
 def exact_step(system: Eliminated, factor: Factor) -> Floats:

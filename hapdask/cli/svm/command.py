@@ -103,7 +103,7 @@ def _make(
 ) -> None:
     from hapdask.cli.cluster import workers_for
     from hapdask.cli.progress import ProgressView
-    from hapdask.cli.svm.view import made_document, show_made, warnings_of
+    from hapdask.cli.svm.view import exit_code, made_document, show_made, warnings_of
 
     workers = workers_for(team.workers, team.scheduler)
     with resumable(_GOES_ON), ProgressView() as progress, workers as client:
@@ -121,9 +121,12 @@ def _make(
     else:
         show_made(made, page)
     warn(warnings_of(made))
-    if not any(visit.products for visit in made.visits) or (strict and made.left_out):
-        raise typer.Exit(ERROR)
+    if strict and made.left_out:
+        raise made.left_out[0].error()
+    if (code := exit_code(made)) == ERROR:
+        raise typer.Exit(code)
     finish(made.left_out)
+    raise typer.Exit(code)
 
 
 def _write_page(

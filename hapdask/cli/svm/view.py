@@ -93,8 +93,7 @@ def plan_document(run: SvmRun) -> dict[str, Any]:
 
 def made_document(made: SvmMade, page_path: Path | None) -> dict[str, Any]:
     """Make the JSON document of a run that is done."""
-    any_made = any(visit.products for visit in made.visits)
-    code = (PARTIAL if made.left_out else DONE) if any_made else ERROR
+    code = exit_code(made)
     words = {DONE: "made", PARTIAL: "made in part", ERROR: "error"}
     return {
         "status": words[code],
@@ -105,6 +104,13 @@ def made_document(made: SvmMade, page_path: Path | None) -> dict[str, Any]:
         "warnings": warning_documents(warnings_of(made)),
         "seconds": {step: round(value, 3) for step, value in made.seconds.items()},
     }
+
+
+def exit_code(made: SvmMade) -> int:
+    """Say how a run ended: with all, without some inputs or some visits, with nothing."""
+    if not any(visit.products for visit in made.visits):
+        return ERROR
+    return PARTIAL if made.left_out or made.failed else DONE
 
 
 def warnings_of(made: SvmMade) -> tuple[LeftOut, ...]:

@@ -169,7 +169,7 @@ def draw_offsets(
         xytext=(0.02, 0.97), textcoords="axes fraction", fontsize=labelsize + 1, va="top",
         color=_LINES,
     )  # fmt: skip
-    bar = figure.colorbar(image, ax=axes, shrink=0.85)
+    bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.03)
     bar.ax.tick_params(labelsize=labelsize)
     bar.set_label("root of the number of pairs", fontsize=labelsize + 1)
     axes.set_title(title, fontsize=labelsize + 2, loc="left")
@@ -198,8 +198,13 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
+    # fixed margins: a layout that is worked out takes as long as all the rest
+    figure.subplots_adjust(
+        left=0.75 / width, right=1 - 0.2 / width, bottom=0.55 / height, top=1 - 0.5 / height,
+        wspace=0.3, hspace=0.36,
+    )  # fmt: skip
     return figure
 
 

@@ -45,6 +45,9 @@ class VisitOutcome:
         Digest of the astrometric solution; empty where there is none.
     photflam : mapping of str to float
         PHOTFLAM of each layer: the system that its flux factors bring chips to.
+    replaced_flags : mapping of str to int
+        By exposure, DQ bits of its file that its masks stand in place of (AstroDrizzle's
+        ``resetbits``): cosmic rays that were found before.
     left_out : tuple of (str, str)
         Files that were not used, and why.
     told : mapping
@@ -56,6 +59,7 @@ class VisitOutcome:
     records: tuple[ExposureRecord, ...]
     release: str = ""
     photflam: Mapping[str, float] = field(default_factory=dict)
+    replaced_flags: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[tuple[str, str], ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
@@ -69,6 +73,7 @@ class VisitOutcome:
             "visit": self.tree.to_dict(),
             "release": self.release,
             "photflam": dict(self.photflam),
+            "replaced_flags": dict(self.replaced_flags),
             "ties": {record.name: str(tie_of(record)) for record in self.records},
             "left_out": [list(each) for each in self.left_out],
             "told": dict(self.told),
@@ -92,6 +97,7 @@ class VisitOutcome:
                 records=tuple(ExposureRecord.from_dict(each) for each in data["records"]),
                 release=str(data["release"]),
                 photflam={str(k): float(v) for k, v in data["photflam"].items()},
+                replaced_flags={str(k): int(v) for k, v in data["replaced_flags"].items()},
                 left_out=tuple((str(name), str(why)) for name, why in data["left_out"]),
                 told=dict(data["told"]),
                 software=str(data["software"]),

@@ -1,14 +1,18 @@
 """Our own detection against simulated truth: errors, bias, completeness, cosmic rays."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from astropy.io import fits
 
-from hapdask.astrometry.detection import default_parameters, detect_sources
+from hapdask.astrometry.detection import check_guiding, default_parameters, detect_sources
 from hapdask.astrometry.sources import BLENDED, SATURATED
 from hapdask.config.detection import load_detection
 from hapdask.errors import InputError
+from hapdask.observe.exposure import open_exposures
 from hapdask.observe.masks import write_mask
-from hapdask.simulate import Scene
+from hapdask.simulate import Options, Pointing, Scene, simulate_exposure
 
 from .conftest import DEC, IR, RA, UVIS, make_scene
 
@@ -119,3 +123,76 @@ def test_a_file_that_is_gone_is_an_input_error(observe):
     os.unlink(truth.record.url)
     with pytest.raises(InputError):
         detect_sources(truth.record, default_parameters(truth.record))
+
+
+@pytest.fixture
+def spoiled(ir, tmp_path):
+    """Make a copy of an exposure whose file was changed."""
+
+    def make(change):
+        path = tmp_path / Path(ir.record.url).name
+        with fits.open(ir.record.url) as hdus:
+            changed = fits.HDUList([hdu.copy() for hdu in hdus])
+            change(changed)
+            changed.writeto(path)
+        (record,) = open_exposures(path, strict=True)
+        return record
+
+    return make
+
+
+def all_nan(hdus):
+    hdus["SCI", 1].data[:] = np.nan
+
+
+def all_flagged(hdus):
+    hdus["DQ", 1].data[:] = 4
+
+
+def all_zero(hdus):
+    hdus["SCI", 1].data[:] = 0.0
+    hdus["ERR", 1].data[:] = 0.0
+
+
+def all_saturated(hdus):
+    hdus["DQ", 1].data[:] = 256
+
+
+@pytest.mark.parametrize("change", [all_nan, all_flagged, all_zero, all_saturated])
+@pytest.mark.parametrize("preset", ["default", "hap", "tweakreg"])
+def test_an_image_of_nothing_gives_no_source(spoiled, change, preset):
+    record = spoiled(change)
+    found = detect_sources(record, default_parameters(record, preset))
+    assert len(found) == 0 or preset == "tweakreg"  # it does not look at DQ
+    assert check_guiding(record).status == "unknown"
+
+
+@pytest.mark.parametrize("preset", ["default", "hap", "tweakreg"])
+def test_holes_in_the_pixels_do_no_harm(spoiled, preset):
+    def holes(hdus):
+        hdus["SCI", 1].data[::50, ::7] = np.nan
+        hdus["ERR", 1].data[::40] = np.nan
+        hdus["ERR", 1].data[:, ::60] = 0.0
+
+    record = spoiled(holes)
+    found = detect_sources(record, default_parameters(record, preset))
+    assert len(found) > 30
+    assert np.isfinite(found.x).all()
+    assert np.isfinite(found.flux).all()
+
+
+def test_a_file_without_dq_and_err_is_searched(tmp_path):
+    made = simulate_exposure(
+        make_scene(6, 60), "WFPC2", "PC", "F606W", Pointing(RA, DEC, 0.0), 300.0, seed=1,
+        chips=[1], rootname="uaaa01aaq", options=Options(flag_cosmic_rays=0.0),
+    )  # fmt: skip
+    path = made.write(tmp_path)
+    for beside in tmp_path.glob("*c1m.fits"):
+        beside.unlink()
+    (record,) = open_exposures(path, strict=True)
+    found = detect_sources(record)
+    drawn = made.chips[1].sources
+    away = np.hypot(found.x[:, None] - drawn.x, found.y[:, None] - drawn.y).min(axis=1)
+    assert len(found) > 10
+    assert np.mean(away < 1.0) > 0.7
+    assert check_guiding(record, found).status != "trailed"

@@ -5,6 +5,7 @@ import pytest
 
 from hapdask.astrometry.detection import default_parameters, detect_sources
 from hapdask.astrometry.detection.daofind import make_kernel, marginal_centroids, symmetry
+from hapdask.astrometry.detection.imagefind import find_image_sources
 from hapdask.config.detection import PRESETS, load_detection
 from hapdask.errors import ParameterError
 from hapdask.observe.instruments import INSTRUMENTS
@@ -35,6 +36,42 @@ def test_hap_leaves_most_cosmic_rays_out(uvis):
     assert uvis.false(kept) < 0.6 * uvis.false(whole)
     many, _ = load_detection("WFC3", "UVIS", preset="hap", overrides={"num_sources": 30})
     assert len(detect_sources(uvis.record, many)) <= 30
+
+
+#: What DrizzlePac 3.11 finds on `plain_field` (findobj.findstars, fwhm 2.5, threshold 30).
+UPSTREAM = np.array(
+    [(9.0026, 10.0074), (27.4034, 10.5670), (45.7313, 11.2301), (64.1107, 11.8262),
+     (82.5620, 12.5042), (10.8479, 43.0510), (29.2267, 43.6362), (47.5511, 44.2812),
+     (65.9598, 44.8784), (84.3535, 45.5712), (12.6839, 76.1009), (31.0702, 76.6967),
+     (49.5011, 77.3429), (67.8053, 77.9295)]
+)  # fmt: skip
+#: Sums of its boxes, background included.
+UPSTREAM_FLUX = [807.2, 993.8, 1331.6, 1857.1, 2016.6, 3056.4, 4683.6, 7337.3, 8262.9, 13279.2,
+                 21766.0, 35345.6, 39564.7, 65855.8]  # fmt: skip
+
+
+def plain_field():
+    y, x = np.mgrid[:90, :90].astype(float)
+    image = 20.0 + 2.0 * np.sin(12.9898 * x + 78.233 * y) + 1.5 * np.sin(3.7 * x - 9.1 * y)
+    for k in range(14):
+        a, b = 9.0 + 18.0 * (k % 5) + 0.37 * k, 10.0 + 30.0 * (k // 5) + 0.61 * k
+        sigma = 0.9 + 0.05 * (k % 4)
+        image += 60.0 * 1.5**k * np.exp(-0.5 * ((x - a) ** 2 + (y - b) ** 2) / sigma**2)
+    return image.astype(np.float32)
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+def test_tweakregs_way_finds_what_tweakreg_finds(sharp):
+    image = plain_field()
+    parameters, _ = load_detection(
+        "WFC3", "IR", preset="tweakreg",
+        overrides={"computesig": False, "skysigma": 7.5, "use_sharp_round": sharp},
+    )  # fmt: skip
+    found = find_image_sources(image, np.ones(image.shape, bool), parameters, "a", 1)
+    found = found.take(np.argsort(found.y))
+    np.testing.assert_allclose(np.stack([found.x, found.y], 1), UPSTREAM, atol=2e-4)
+    # ours are without the background, which TweakReg takes for sigma**2 of each of 25 pixels
+    np.testing.assert_allclose(found.flux, np.array(UPSTREAM_FLUX) - 25 * 7.5**2, atol=0.2)
 
 
 def test_limits_of_tweakreg(quiet):

@@ -56,11 +56,13 @@ class Sky:
             records.append(len(self.records) - 1)
         return records
 
-    def catalog(self, count, error=0.3):
+    def catalog(self, count, error=0.3, known=True):
         pick = self.rng.permutation(len(self.xy))[:count]
         seen = self.xy[pick] + self.rng.normal(0, error, (len(pick), 2)) / 1000.0
         ra, dec = deproject(seen[:, 0] / 3600.0, seen[:, 1] / 3600.0, *self.center)
         pm = self.pm[pick] + self.rng.normal(0, 0.2, (len(pick), 2))
+        if not known:
+            return ReferenceCatalog.of(ra, dec, error=error, epoch=2016.0, name="GSC242")
         return ReferenceCatalog.of(
             ra, dec, error=error, epoch=2016.0, name="GAIAeDR3",
             pmra=pm[:, 0], pmdec=pm[:, 1], pmra_error=0.2, pmdec_error=0.2,
@@ -186,6 +188,18 @@ def test_a_visit_without_reference_stars_is_tied_to_a_solved_one():
             relative.append(rms(sky.off(k, p.correction) - before))
             assert "published" in p.reason
     assert math.sqrt(np.mean(np.square(relative))) < 1.0
+
+
+@pytest.mark.parametrize("center", [CENTER, (10.0, 89.995)])
+def test_the_unknown_motion_of_a_field_is_in_the_error(center):
+    """15 years at 3 mas / yr and axis are 64 mas, at a pole too, whatever the number of stars."""
+    sky = Sky(12, center=center)
+    visit, catalog = sky.visit(exposures=2, mjd=57388.0 + 15 * YEAR), sky.catalog(200, known=False)
+    members = sky.placed(visit, [catalog])
+    assert all(60.0 < m.placement.error_mas < 75.0 for m in members)
+    made = refine(members, catalog, RULES)
+    assert all(60.0 < p.attempts[-1].error < 75.0 for p in made.placements)
+    assert all(p.status == "aligned" for p in made.placements)
 
 
 def test_a_start_that_the_solution_contradicts_is_kept_and_the_others_go_on():
