@@ -197,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> list[Figure]:
     parser = make_parser(__doc__)
     parser.add_argument("--cases", type=int, default=100, help="of either kind")
     given = parser.parse_args(argv)
-    count = 3 if given.quick else given.cases
+    count = 2 if given.quick else given.cases
     tally = Tally({}, [])
     given.workdir.mkdir(parents=True, exist_ok=True)
     for number in range(count):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.astrometry.fitting.members import Member
+from hapdask.astrometry.fitting.members import Member, joint_geometry
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.result import apply_correction
 from hapdask.astrometry.matching.places import Places
@@ -83,6 +83,7 @@ class Seen:
             eta=eta,
             error=self.places.ra_error,
             start=placed.correction,
+            geometry=joint_geometry(placed),
         )
         return Member(placed, sources, self.outline)
 

@@ -21,7 +21,7 @@ benchmarks = pytest.importorskip("benchmarks", reason="the repository is not on 
 
 SCRIPTS = (
     "map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky",
-    "pipeline_memory", "stack",
+    "pipeline_memory", "stack", "guiding",
 )  # fmt: skip
 PEERS = ("astrodrizzle", "realpixels", "pipeline", "steps", "alignment", "svm")
 FOLDER = Path(benchmarks.__path__[0])

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.observe.distortion import Distortion, plane_of_sky
+from hapdask.observe.distortion import Distortion
+from hapdask.sky.tangent import project
 
 Floats = NDArray[np.float64]
 
@@ -34,9 +35,7 @@ def sky_to_pixel(distortion: Distortion, ra: Floats, dec: Floats) -> tuple[Float
     back = np.linalg.inv(np.reshape(distortion.cd, (2, 2)))
 
     def undistorted(ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
-        with np.errstate(all="ignore"):
-            xi, eta = (np.degrees(v) for v in plane_of_sky(ra, dec, distortion.crval))
-            u, v = back @ np.stack([xi, eta])
+        u, v = back @ np.stack(project(ra, dec, *distortion.crval))
         return u + distortion.crpix[0] - 1.0, v + distortion.crpix[1] - 1.0
 
     there_x, there_y = undistorted(np.asarray(ra, float), np.asarray(dec, float))

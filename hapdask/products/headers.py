@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: HAPLEVELs of a visit's products: of one exposure, of several.
 _OF_VISITS = (1, 2)
+#: HAPLEVELs of products of several exposures, which tell how these cover them.
+_WITH_FIGURES = (2, 4)
 _MJD_ZERO = datetime.datetime(1858, 11, 17)
 
 #: Name of a parameter -> its keyword; the others are told as HISTORY only.
@@ -111,7 +113,7 @@ class ProductCards:
     def primary(self, statistics: Statistics | None, nextend: int) -> list[Card]:
         """Cards of PRIMARY, in order; zeros stand for statistics that are not known yet."""
         head = [Card("NEXTEND", nextend, "number of standard extensions")]
-        figures = [] if self.source.level is None else _statistics_cards(statistics)
+        figures = _statistics_cards(statistics) if self.source.level in _WITH_FIGURES else []
         return head + self._primary + figures + self._provenance
 
     def image(self, name: str, s_region: str | None) -> list[Card]:
@@ -123,6 +125,8 @@ class ProductCards:
             if s_region is not None:
                 cards.append(Card("S_REGION", s_region, ""))
                 cards += [sky_cell_card(s_region)] if self.source.level in _OF_VISITS else []
+        elif self.source.level in _OF_VISITS:
+            cards += [card for card in self._science if card.keyword in ("WCSNAME", "WCSTYPE")]
         return cards
 
     def alone(self, name: str, statistics: Statistics | None, s_region: str | None) -> list[Card]:

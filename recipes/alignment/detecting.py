@@ -17,12 +17,14 @@ from hapdask.drizzling.running import run_tasks
 from hapdask.errors import HapdaskError
 from hapdask.observe.masking.sources import MaskSource
 from hapdask.observe.record import ExposureRecord
+from hapdask.observe.visits.roles import role_of
 
 if TYPE_CHECKING:
     from distributed import Client
 
 #: Guiding of an exposure that was not looked at.
 UNCHECKED = Guiding("unknown", "not looked at")
+_SPECTRA = "its sources are spectra (hapdask svm gives it the WCS of the images beside it)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +40,15 @@ class Detected:
     guiding : Guiding
     error : HapdaskError or None
         Why there is nothing else.
+    aside : str
+        Why nothing was looked for; empty where it was.
     """
 
     name: str
     sources: SourceList
     guiding: Guiding = UNCHECKED
     error: HapdaskError | None = None
+    aside: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,8 @@ class Detection:
     def __call__(self) -> Detected:
         """Detect; an error of hapdask's is a result, so that the others go on."""
         name = self.record.name
+        if role_of(self.record.filter) == "dispersed":
+            return Detected(name, SourceList.empty(name), aside=_SPECTRA)
         try:
             found = self.sources
             if found is None:

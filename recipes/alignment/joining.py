@@ -73,12 +73,11 @@ class Member:
     def as_input(self) -> ExposureSources:
         """Give what the solution takes."""
         only = self.rules.geometries[0] if len(self.rules.geometries) == 1 else ""
-        richest = "general" if self.placement.geometry == "general" else "rscale"
         return ExposureSources.of(
             self.record,
             self.sources,
             start=self.placement.correction,
-            geometry=only or richest,
+            geometry=only or fitting.joint_geometry(self.placement),
         )
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.headers.facts import Relative, WcsFacts, correction_history
 from hapdask.astrometry.headers.names import fitted_name
 from hapdask.astrometry.solution.release import Release
 from hapdask.astrometry.solution.solving import JointSolution
+from hapdask.config.preset_tables import read_text
 from hapdask.config.tweakreg import TweakRegParameters
 from hapdask.config.tweakreg_presets import ResolvedAlignment
 from hapdask.observe.record import ExposureRecord
@@ -24,6 +26,8 @@ from hapdask.recipes.alignment.result import Aligned
 
 #: Stands in a WCSNAME for a catalog where there is none: the visit's own exposures.
 _NO_CATALOG = "NONE"
+#: A longer text is no path of a file.
+_LONGEST_PATH = 1024
 
 
 def aligned_of(
@@ -139,4 +143,8 @@ def _facts(
 
 
 def _own_history(text: str) -> tuple[str, ...]:
+    """Give the lines of a file, or of the text itself."""
+    path = Path(text)
+    if text and len(text) < _LONGEST_PATH and path.is_file():
+        text = read_text(path)
     return tuple(text.splitlines())

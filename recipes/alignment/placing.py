@@ -170,6 +170,8 @@ def _set_aside(detected: Detected) -> str | None:
     """Why an exposure is not aligned at all."""
     if detected.error is not None:
         return f"it cannot be read: {detected.error}"
+    if detected.aside:
+        return detected.aside
     if detected.guiding.trailed:
         return f"set aside: {detected.guiding.reason}"
     return None

@@ -26,7 +26,7 @@ from hapdask.recipes.alignment.planning import Planned, Request, plan_alignment
 from hapdask.recipes.alignment.referring import Library, library_of_release
 from hapdask.recipes.alignment.result import Aligned as Aligned
 from hapdask.recipes.alignment.result import Alignment as Alignment
-from hapdask.recipes.reporting import LeftOut, Listener, Step, silence, timed
+from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence, timed
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -221,9 +221,12 @@ class _Run:
         lost = [LeftOut.of(error) for error in errors if error is not None]
         release = planned.release if solution is None else solution.release
         kept = [e for e in found if self.detected[e.opened.name].error is None]
+        left_out = (*planned.left_out, *lost)
+        if not kept:
+            raise none_left(left_out)
         return Alignment(
             kept,
-            (*planned.left_out, *lost),
+            left_out,
             release,
             self._in_order(),
             planned.by_detector,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hapdask.astrometry.headers.facts import WcsFacts
 from hapdask.config.tweakreg import TweakRegParameters
 from hapdask.drizzling.output_frame import output_frame
-from hapdask.errors import InputError, ParameterError, PlanError
+from hapdask.errors import InputError, PlanError
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import storage_errors
 from hapdask.products.returned.collected import Found
@@ -81,15 +81,11 @@ def write_alignment(
 
     Raises
     ------
-    ParameterError
-        If there is nothing to write.
     StoreError
         If something is there already and may not be replaced, or cannot be written.
     InputError
         With ``in_place``, if an input was changed meanwhile.
     """
-    if not len(alignment):
-        raise ParameterError("no exposure was aligned: there is nothing to write")
     folder, work = Path(out), _Work(alignment, overwrite)
     with timed(alignment.seconds, "write"):
         with storage_errors(str(folder)):
@@ -131,8 +127,9 @@ class _Work:
 
     def found(self) -> Found:
         """Give what files are told of the new WCSs."""
-        header = self.options.header
-        return Found(self._facts(), reuse=header.reusename, attach=self.options.headerlet.attach)
+        header, letter = self.options.header, self.options.headerlet
+        attach = letter.headerlet and letter.attach
+        return Found(self._facts(), reuse=header.reusename, attach=attach)
 
     def _facts(self) -> dict[str, WcsFacts]:
         return {e.opened.name: e.facts for e in self.alignment if e.facts is not None}

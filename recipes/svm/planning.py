@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hapdask.drizzling.visit_frame import visit_frame
-from hapdask.errors import ParameterError, PlanError
+from hapdask.errors import ParameterError, PlanError, StoreError
 from hapdask.observe.exposure import Exposures, open_exposures
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.visits.tree import DetectorProduct, VisitTree, visit_trees
+from hapdask.products.names import inside
 from hapdask.products.svm.names import exposure_names, filter_names, total_names
 from hapdask.recipes.astrodrizzle.final import plan_final
 from hapdask.recipes.reporting import LeftOut, rejected
@@ -72,6 +74,13 @@ class PlannedVisit:
     def memory(self, threads: int) -> int:
         """Estimate the bytes that its making holds on so many threads."""
         return _BASE + threads * max((each.tile_memory for each in self.fields), default=0)
+
+    def refuse_inputs(self, out: Path) -> None:
+        """Refuse a folder in which the copy of an exposure would be the exposure; StoreError."""
+        for record in self.exposures:
+            target = inside(out, exposure_names(self.tree, record).copy)
+            if os.path.realpath(target) == os.path.realpath(record.url):
+                raise StoreError(f"{target} is an input (choose another folder for the products)")
 
     def to_dict(self) -> dict[str, Any]:
         """Make plain data for JSON."""

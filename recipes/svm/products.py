@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import Lock
 
 from hapdask.drizzling.visit_frame import visit_frame
 from hapdask.errors import InputError, PlanError
@@ -84,6 +86,7 @@ class DetectorRun:
     products: list[Product] = field(default_factory=list)
     steps: list[FilterSteps] = field(default_factory=list)
     field_number: int = 1
+    _losing: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def name(self) -> str:
@@ -107,20 +110,36 @@ class DetectorRun:
         """
         if not self.product.framed:
             return
-        frame, done = self.frame, 0
-        total = 1 + sum(1 + len(f.exposures) + len(f.apart) for f in self.product.drizzled)
+        try:
+            frame = self.frame
+        except PlanError as error:
+            self._lost("frame", error)
+            return
         for each in self.product.drizzled:
             for group, is_filter in ((each.exposures, True), *(((n,), False) for n in each.apart)):
                 steps = self._found(each, group, frame)
-                if steps is None:
-                    continue
-                for kind, compose in self._of(steps, each, is_filter):
-                    self.shop.progress(Step(self.name, done, total, "products"))
-                    self._keep(kind, [steps], compose)
-                    done += 1
-        self._keep("total", self.steps, self._total)
-        self.shop.progress(Step(self.name, total, total, "products"))
+                if steps is not None:
+                    jobs = list(self._of(steps, each, is_filter))
+                    for kind in ("filter", "exposure"):
+                        self._make_beside(kind, [c for k, c in jobs if k == kind], [steps])
+        self._make_beside("total", [self._total], self.steps)
+        self._tell()
         self.left_out += [item for steps in self.steps for item in steps.left_out]
+
+    def _make_beside(
+        self, kind: str, jobs: Sequence[Callable[[], Mosaic | None]], steps: Sequence[FilterSteps]
+    ) -> None:
+        """Make some products: several beside each other share the threads."""
+        self._tell()
+        at_once = 1 if self.studio.client else max(1, min(len(jobs), self.studio.threads))
+        studio = replace(self.studio, threads=max(1, self.studio.threads // at_once))
+        with timed(self.seconds, f"{kind} products"), ThreadPoolExecutor(at_once) as pool:
+            made = list(pool.map(lambda job: self._keep(kind, steps, job, studio), jobs))
+        self.products += [product for product in made if product is not None]
+
+    def _tell(self) -> None:
+        total = 1 + sum(1 + len(f.exposures) + len(f.apart) for f in self.product.drizzled)
+        self.shop.progress(Step(self.name, len(self.products), total, "products"))
 
     def _found(
         self, member: FilterProduct, names: Sequence[str], frame: Frame
@@ -190,29 +209,32 @@ class DetectorRun:
         return ProductName(f"{name.stem}-field{self.field_number}", name.suffix)
 
     def _keep(
-        self, kind: str, steps: Sequence[FilterSteps], compose: Callable[[], Mosaic | None]
-    ) -> None:
+        self,
+        kind: str,
+        steps: Sequence[FilterSteps],
+        compose: Callable[[], Mosaic | None],
+        studio: Studio,
+    ) -> Product | None:
         """Make a product, again without the exposures that cannot be read any more."""
         while True:
             try:
                 mosaic = compose()
-                if mosaic is not None:
-                    with timed(self.seconds, f"{kind} products"):
-                        made = make_mosaic(mosaic, self.studio)
-                    product = Product(kind, mosaic, made)
-                    # only a filter's overview is in a colour picture
-                    self.products.append(product if kind == "filter" else product.small())
-                return
+                if mosaic is None:
+                    return None
+                product = Product(kind, mosaic, make_mosaic(mosaic, studio))
+                # only a filter's overview is in a colour picture
+                return product if kind == "filter" else product.small()
             except InputError as error:
                 try:
-                    if not any(each.lose(error) for each in steps):
-                        raise
+                    with self._losing:
+                        if not any(each.lose(error) for each in steps):
+                            raise
                 except PlanError as none_left:
                     self._lost(kind, none_left)
-                    return
+                    return None
             except PlanError as error:
                 self._lost(kind, error)
-                return
+                return None
 
     def _lost(self, what: str, error: InputError | PlanError) -> None:
         log.warning("%s %s: no product: %s", self.name, what, error)

@@ -99,12 +99,24 @@ def report_of(
             }
         ),
         places=tuple(places.values()),
-        layers=tuple(_layer(product) for product in products if product.kind != "exposure"),
+        layers=tuple(line for visit in made.visits for line in _layers(visit)),
         alignments=tuple(line for visit in made.visits for line in visit.lines),
         files=files,
         pictures=pictures,
         pictures_more=more,
     )
+
+
+def _layers(visit: VisitMade) -> Iterator[LayerLine]:
+    """Tell the products of several exposures; of a visit that is not finished, that it is not."""
+    yield from (_layer(product) for product in visit.products if product.kind != "exposure")
+    if visit.problem:
+        name = visit.tree.visit
+        text = f"not finished: {visit.problem}"
+        count = len(visit.tree.exposures)
+        yield LayerLine(
+            place=name, layer=text, scale=_SCALE, store="", exposures=count, tiles=1, finished=0
+        )
 
 
 def _layer(product: Product) -> LayerLine:

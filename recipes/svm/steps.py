@@ -135,10 +135,10 @@ class FilterSteps:
 
     def lose(self, error: InputError) -> bool:
         """Go on without the exposures that an error is of; False where it is of none of them."""
-        if not any(error.path in record.files for record in self.run.exposures):
-            return False
-        self.run.leave_out(error)
-        return True
+        if any(error.path in record.files for record in self.run.exposures):
+            self.run.leave_out(error)
+            return True
+        return any(error.path in record.files for record in self.run.planned.exposures)
 
     def _records(self, *, cleaned: bool) -> Records:
         """Give the records; not cleaned, they have their sky and their cosmic rays."""

@@ -150,7 +150,7 @@ class VisitTask:
         making = VisitMaking(self)
         try:
             making.make()
-        except HapdaskError as error:
+        except (HapdaskError, OSError) as error:
             log.warning("visit %s is not finished: %s", self.tree.visit, error)
             making.problem = str(error)
         return making.made()
@@ -224,7 +224,8 @@ class VisitMaking:
     def final_records(self) -> list[ExposureRecord]:
         """Give the records as they are in the products; others as they were aligned."""
         aligned = {} if self.alignment is None else self._told(self.alignment)
-        return [finished(self.runs).get(name, record) for name, record in aligned.items()]
+        drizzled = finished(self.runs)
+        return [drizzled.get(name, record) for name, record in aligned.items()]
 
     def _told(self, alignment: VisitAlignment) -> dict[str, ExposureRecord]:
         """Give the aligned records by name, as their copies tell of them."""

@@ -439,5 +439,8 @@ def test_products_of_a_visit_name_their_log_and_sky_cells(level, has):
     region = "POLYGON ICRS 137.82 -64.91 137.83 -64.91 137.83 -64.905 137.82 -64.91"
     science = {c.keyword: c.value for c in product.image("SCI", region)}
     assert science.get("SKYCELL") == ("p0121x12y16" if has else None)
+    weights = {c.keyword: c.value for c in product.image("WHT", None)}
+    assert weights.get("WCSNAME") == (science["WCSNAME"] if has else None)
+    assert ("MEANEXPT" in primary) == (level in (2, 4))
     room = {c.keyword: c.value for c in product.image("SCI", "")}
     assert not has or len(room["SKYCELL"]) > 700

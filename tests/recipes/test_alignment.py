@@ -237,6 +237,9 @@ def test_pixels_lost_while_it_runs_are_left_out(visit, lists, tmp_path):
     assert [e.opened.name for e in found] == ["ia0aaaaaq", "ia0aaabaq"]
     assert [e.placement.status for e in found] == ["aligned"] * 2
     assert found.left_out[0].file == str(path)
+    gone = hd.open_exposures(tmp_path / "none.fits")
+    with pytest.raises(PlanError, match="no exposure is left"):
+        hd.align(gone, refcat=visit.catalog())
 
 
 def test_an_exposure_without_sources_or_with_trails_is_set_aside(visit, found, lists, monkeypatch):
@@ -276,3 +279,26 @@ def test_what_contradicts_itself_is_refused(visit, found, tmp_path):
         hd.align([hd.open_exposures(path)[0] for path in (files[0], twin)], refcat=table)
     with pytest.raises(InputError, match="no release of a joint solution"):
         hd.align(files, refcat=table, published=files[0])
+
+
+def test_spectra_are_set_aside(visit, lists, tmp_path):
+    from astropy.io import fits
+
+    path = tmp_path / visit.files[2].name
+    path.write_bytes(visit.files[2].read_bytes())
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["FILTER"] = "G141"
+    files = [*visit.files[:2], path]
+    found = hd.align(files, refcat=visit.catalog(), sources=lists, **FAST)
+    assert [e.placement.status for e in found] == ["aligned", "aligned", "unaligned"]
+    assert "its sources are spectra" in found[2].placement.reason
+
+
+def test_a_headerlet_of_another_image_changes_nothing(visit, found, lists, tmp_path):
+    found.write(tmp_path)
+    other = sorted((tmp_path / "headerlets").iterdir())[1]
+    opened = hd.open_exposures(visit.files[0], headerlets=str(other))
+    again = hd.align(opened, refcat=visit.catalog(), sources=lists, **FAST)
+    assert again[0].opened.wcsname == "IDC_w3m18525i"
+    assert again[0].placement.status == "aligned"
+    assert visit.error(again[0].record) < 0.5

@@ -17,6 +17,7 @@ from hapdask.cli.exits import PARTIAL
 from hapdask.cli.svm.view import exit_code
 from hapdask.errors import StoreError
 from hapdask.recipes.svm import mosaics, products
+from hapdask.recipes.svm.report import report_of
 from hapdask.recipes.svm.run import svm
 from hapdask.simulate import Scene
 
@@ -45,6 +46,7 @@ def _bytes(out):
 KILLED = """
 import os, signal, sys
 import hapdask.recipes.svm.products as products
+from hapdask.recipes.svm.report import report_of
 from hapdask.recipes.svm.run import svm
 make, count = products.make_mosaic, 0
 
@@ -133,6 +135,7 @@ def test_a_visit_that_fails_is_told(visit, other, tmp_path, monkeypatch):
     assert [v.tree.visit for v in made.failed] == ["ib4607"]
     assert "disk is full" in made.failed[0].problem
     assert exit_code(made) == PARTIAL
+    assert not report_of(run, made, tmp_path, (), "threads").complete
     assert (tmp_path / "wfc3_b46_06_visit.json").exists()
     assert not (tmp_path / "wfc3_b46_07_visit.json").exists()
 
@@ -281,3 +284,15 @@ def test_quads_are_aligned_and_grisms_get_the_same_correction(visit, mixed, tmp_
         assert (tmp_path / f"{HEAD}_{name}_ib46060{number}_hlet.fits").exists()
         assert (tmp_path / f"{HEAD}_{name}_ib46060{number}_trl.txt").exists()
         assert not (tmp_path / f"{HEAD}_{name}_ib46060{number}_drc.fits").exists()
+
+
+def test_copies_never_replace_inputs(visit, tmp_path):
+    """Files that have the archive's names already, in the folder of the products."""
+    hd.svm(visit.poller, refcat=visit.catalog, threads=2).write(
+        tmp_path, pictures=False, quality=False
+    )
+    copies = sorted(tmp_path.glob("*_flc.fits"))
+    with pytest.raises(StoreError, match="is an input"):
+        hd.svm(copies, refcat=visit.catalog).write(tmp_path)
+    exposures = hd.open_exposures(copies, select="visit")
+    assert all(e.wcsname.endswith("FIT_SVM_refcat") for e in exposures)

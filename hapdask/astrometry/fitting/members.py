@@ -19,6 +19,15 @@ Sky = tuple[Floats, Floats]
 _STARTS = ("aligned", "confirmed")
 
 
+def joint_geometry(placement: Placement) -> str:
+    """Give the geometry that the joint solution fits to an exposure.
+
+    The one that the matches were shown to ask for: a scale that is not there costs accuracy.  A
+    roll is always wrong by something, and the header's error of it is known.
+    """
+    return placement.geometry if placement.geometry in ("rscale", "general") else "rshift"
+
+
 @dataclass(frozen=True, eq=False)
 class Member:
     """An exposure that was placed.
@@ -59,7 +68,7 @@ class Member:
             sources,
             galaxy=galaxy,
             start=placement.correction,
-            geometry="general" if placement.geometry == "general" else "rscale",
+            geometry=joint_geometry(placement),
         )
         return cls(placement, given, (ra, dec))
 
