@@ -35,12 +35,13 @@ _OURS = {
 }
 #: Names that TweakReg and matching share are TweakReg's, and are passed on.
 _OF_MATCHING = tuple(n for n in alignment.NAMES if n not in tweakreg.NAMES)
-_ALL = (
+#: Every name that can be given: TweakReg's, of matching, of all ways of detection.
+ALIGN_NAMES = (
     *tweakreg.NAMES,
     *_OF_MATCHING,
     *dict.fromkeys(name for names in _OF_DETECTION.values() for name in names),
 )
-_FAMILY = PresetFamily(_ALL, ALIGN_PRESETS, "tweakreg")
+_FAMILY = PresetFamily(ALIGN_NAMES, ALIGN_PRESETS, "tweakreg")
 _CFG = "imagefindcfg"
 
 

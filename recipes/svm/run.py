@@ -197,8 +197,8 @@ class SvmRun:
         planes = Wanted().planes + ("err",) * err
         wanted = Wanted(planes=planes, pictures=pictures, copies=copies, quality=quality)
         folder = Path(out).absolute()
-        for visit in self.visits if copies else ():
-            visit.refuse_inputs(folder)
+        for planned in self.visits if copies else ():
+            planned.refuse_inputs(folder)
         with storage_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
         seconds: dict[str, float] = {}

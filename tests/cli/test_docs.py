@@ -12,10 +12,10 @@ import pytest
 
 import hapdask
 from hapdask.cli.astrodrizzle.reading import KINDS
-from hapdask.config import ASTRODRIZZLE_PRESETS, PRESETS, tweakreg
+from hapdask.config import ASTRODRIZZLE_PRESETS, PRESETS
 from hapdask.config.astrodrizzle import NAMES
 from hapdask.config.parameters import DrizzleParameters
-from hapdask.config.tweakreg_presets import ALIGN_PRESETS
+from hapdask.config.tweakreg_presets import ALIGN_NAMES, ALIGN_PRESETS
 from hapdask.config.upstream_names import TWEAKREG_WITHOUT_MEANING, WITHOUT_MEANING
 from hapdask.observe import selection
 from hapdask.observe.instruments import INSTRUMENTS
@@ -133,13 +133,13 @@ def test_keywords_of_calls_are_those_of_the_code(page):
             if ast.unparse(node.func.value) == "hd":
                 known = inspect.signature(getattr(hapdask, node.func.attr)).parameters
                 any_name = any(p.kind is p.VAR_KEYWORD for p in known.values())
-                names = {*known, *((*NAMES, *tweakreg.NAMES) if any_name else ())}
+                names = {*known, *((*NAMES, *ALIGN_NAMES) if any_name else ())}
                 assert {word.arg for word in node.keywords} <= names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_settings_are_of_parameters(page):
-    known = {*NAMES, *tweakreg.NAMES, *(field.name for field in fields(DrizzleParameters))}
+    known = {*NAMES, *ALIGN_NAMES, *(field.name for field in fields(DrizzleParameters))}
     assert set(re.findall(r"--set ([a-z]\w*)=", page.read_text())) <= known
 
 

@@ -17,6 +17,7 @@ from hapdask.products.report.render import read_report
 from hapdask.recipes.alignment.report import write_report_of
 
 FAST = {"guiding": False}
+PLAIN = {"residplot": "none", "see2dplot": False}
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_in_place_updates_each_input_at_once(visit, found, tmp_path, monkeypatch
         files.append(tmp_path / path.name)
         files[-1].write_bytes(path.read_bytes())
     lists = {e.opened.name: e.sources for e in found}
-    done = hd.align(files, refcat=visit.catalog(), sources=lists, wcsname="NEW", **FAST)
+    done = hd.align(files, refcat=visit.catalog(), sources=lists, wcsname="NEW", **PLAIN, **FAST)
     before = [path.read_bytes() for path in files]
     from hapdask.products.returned import copies
 
@@ -177,7 +178,7 @@ def test_in_place_updates_each_input_at_once(visit, found, tmp_path, monkeypatch
 
 
 def test_a_name_that_is_taken_is_refused_where_it_may_not_be_used_again(visit, again, tmp_path):
-    same = again(wcsname="IDC_w3m18525i", reusename=False, updatehdr=True, headerlet=False)
+    same = again(wcsname="IDC_w3m18525i", reusename=False, updatehdr=True, headerlet=False, **PLAIN)
     result = same.write(tmp_path)
     assert len(result.failures) == 2
     assert "it has a WCS called" in result.failures[0].reason

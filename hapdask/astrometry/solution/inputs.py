@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
@@ -24,6 +24,8 @@ from hapdask.sky.tangent import project, sky_of, unit_vectors
 
 Floats = NDArray[np.float64]
 
+#: How a star is known: by a catalog, or as a source of a release, with or without a catalog's.
+CATALOG, REFERENCE, SOLVED = 0, 1, 2
 
 _COLUMNS = (
     *("ra", "dec", "epoch", "ra_error", "dec_error"),
@@ -196,7 +198,8 @@ class ExposureSources:
         sane = np.isfinite(self.xi) & np.isfinite(self.eta) & np.isfinite(self.error)
         order = order[(sane & (self.error > 0))[order]]
         columns = {n: getattr(self, n)[order] for n in ("xi", "eta", "error")}
-        return replace(self, galaxy=self.still[order], **columns), order
+        still = None if self.galaxy is None else self.still[order]
+        return replace(self, galaxy=still, **columns), order
 
 
 def in_order(exposures: Iterable[ExposureSources]) -> list[ExposureSources]:
@@ -231,6 +234,8 @@ class Stars:
     parallax : ndarray of float64, shape (n,), mas
         0 where unknown.
     which : ndarray of int, shape (n,)
+    known : ndarray of int, shape (n,)
+        How: `CATALOG`, or as a source of a release, of a `REFERENCE` star or `SOLVED`.
     """
 
     direction: Floats
@@ -240,14 +245,42 @@ class Stars:
     pm_error: Floats
     parallax: Floats
     which: NDArray[np.intp]
+    known: NDArray[np.intp]
+
+    @property
+    def released(self) -> NDArray[np.bool_]:
+        """Which are sources of a release: the errors of its exposures are in all of them."""
+        return np.asarray(self.known > CATALOG)
+
+    @property
+    def solved(self) -> NDArray[np.bool_]:
+        """Which are sources of a release that no catalog has."""
+        return np.asarray(self.known == SOLVED)
+
+    def measured(self, limit: float) -> NDArray[np.bool_]:
+        """Tell whose proper motion is known better than to so many mas / yr."""
+        return np.asarray(self.pm_error.max(axis=1) < limit)
 
     @classmethod
-    def of(cls, catalog: References | None, default_error: float) -> Stars:
-        """Take the stars of a catalog whose places and epochs are finite."""
+    def of(
+        cls,
+        catalog: References | None,
+        default_error: float,
+        kinds: Mapping[tuple[float, float, float], str] | None = None,
+    ) -> Stars:
+        """Take the stars of a catalog whose places and epochs are finite.
+
+        Parameters
+        ----------
+        catalog : ReferenceCatalog or None
+        default_error : float, mas
+        kinds : mapping, optional
+            Of right ascension, declination and epoch to the kind of a release's source.
+        """
         if catalog is None:
-            none = np.zeros((0, 2))
+            none, nowhere = np.zeros((0, 2)), np.zeros(0, np.intp)
             return cls(
-                np.zeros((0, 3)), none[:, 0], none, none, none, none[:, 0], np.zeros(0, np.intp)
+                np.zeros((0, 3)), none[:, 0], none, none, none, none[:, 0], nowhere, nowhere
             )
         c = {name: np.asarray(getattr(catalog, name), np.float64) for name in _COLUMNS}
         order = np.lexsort((c["ra_error"], c["epoch"], c["dec"], c["ra"] % 360.0))
@@ -266,4 +299,14 @@ class Stars:
             pm_error=np.where(known, pm_error, np.nan),
             parallax=np.where(np.isfinite(c["parallax"]), c["parallax"], 0.0),
             which=order,
+            known=_known_as(c, kinds or {}),
         )
+
+
+def _known_as(
+    columns: Mapping[str, Floats], kinds: Mapping[tuple[float, float, float], str]
+) -> NDArray[np.intp]:
+    """Tell how each star is known: a source of a release has its very numbers."""
+    number = {"": CATALOG, "reference": REFERENCE}
+    keys = zip(*(columns[n].tolist() for n in ("ra", "dec", "epoch")), strict=True)
+    return np.array([number.get(kinds.get(key, ""), SOLVED) for key in keys], np.intp)

@@ -1,6 +1,6 @@
 """What a user may set of the joint solution, and the detectors' systematic floors.
 
-Not here: what the values do (`priors`, `association`, `solving`).
+Not here: what the values do (`motions`, `association`, `solving`).
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ class JointParameters:
     mean_motion : float, mas / yr
         Scatter, per axis, of the *common* proper motion of a field's stars: the Sun's motion and
         the Galaxy's rotation move a field by some mas / yr as a whole.  Visits years apart that
-        are tied by stars of unknown motion alone cannot tell it from an error of pointing.  It
-        moves no solution, but their errors are stated with it; 0 says that stars stand still on
-        average, and with a true 3 mas / yr errors five years apart are then five times those
-        stated.
+        are tied by stars of unknown motion alone cannot tell it from an error of pointing; stars of
+        known motion in the field tell it.  0 says that stars stand still on average, and with a
+        true 3 mas / yr errors five years apart are then five times those stated.
+    population_motion : float, mas / yr
+        By how much, per axis, the common motions of stars of known motion (bright and near) and
+        of the others may differ: so well, at best, do the first tell that of the second.
     reference_error : float, mas
         Of reference stars whose catalog states none.
     header_shift, header_rotation, header_scale : float, mas
@@ -60,6 +62,7 @@ class JointParameters:
     clip: float = 4.0
     pm_scatter: float = 7.0
     mean_motion: float = 3.0
+    population_motion: float = 1.0
     reference_error: float = 5.0
     header_shift: float = 1000.0
     header_rotation: float = 20.0
@@ -76,7 +79,7 @@ class JointParameters:
                 good, least = right and value >= 1, "an integer of at least 1"
             else:
                 right = isinstance(value, int | float) and not isinstance(value, bool)
-                zero = name == "mean_motion"
+                zero = name in ("mean_motion", "population_motion")
                 good = right and math.isfinite(value) and (value > 0 or (zero and value == 0))
                 least = "a number, at least 0" if zero else "a positive number"
             if not good:

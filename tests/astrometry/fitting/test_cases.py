@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,6 @@ def test_a_wrong_solution_would_be_seen():
     other = cases.KINDS["usual"]("usual", np.random.default_rng([78, 0]))
     tally = cases.Tally()
     count = min(len(placements), len(other.seen))
-    stripped = cases.replace(other, seen=other.seen[:count])
+    stripped = replace(other, seen=other.seen[:count])
     tally.take("77", stripped, placements[:count])
     assert len(tally.wrong) == count
