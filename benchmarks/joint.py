@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Made = tuple[list[ExposureSources], dict[str, Floats]]
 Wave = Callable[[Floats, Floats], Floats]
 
-_START, _YEAR = 57388.0, 365.25
+START, YEAR = 57388.0, 365.25
 _PARAMETERS = JointParameters()
 #: Of the field's stars in common, mas / yr per axis: what `JointParameters.mean_motion` allows for.
 _DRIFT = _PARAMETERS.mean_motion
@@ -51,7 +51,7 @@ def visits(
     for v, year in enumerate(years):
         x, y = places[v] if places else (0.0, 0.0)
         for k, theta in enumerate(header_errors(rng, n, _PARAMETERS)):
-            name, mjd = f"v{v:04d}a{k}", _START + year * _YEAR + 0.02 * k
+            name, mjd = f"v{v:04d}a{k}", START + year * YEAR + 0.02 * k
             at = (x + rng.uniform(-15, 15), y + rng.uniform(-15, 15))
             how = {"offset": at, "theta": theta, "distortion": wave, "visit": name[:5]}
             made.append(field.exposure(name, mjd, **how)[0])

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,27 +128,31 @@ def products_in(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in found}
 
 
-def layout(path: Path) -> list[tuple[str, int]]:
-    """Name the extensions of a FITS file, with their versions; sorted, for order means nothing."""
+def extensions(path: Path) -> Counter[tuple[str, int]]:
+    """Count the extensions of a FITS file by name and version; their order means nothing."""
     from astropy.io import fits
 
     with fits.open(path) as hdus:
-        return sorted((hdu.name, hdu.ver) for hdu in hdus)
+        return Counter((hdu.name, hdu.ver) for hdu in hdus)
 
 
 def agreement(label: str, mine: Trial, peer: Trial) -> list[Figure]:
     """Compare names and extensions of the products."""
     first, second = products_in(mine.folder), products_in(peer.folder)
-    common = [name for name in second if name in first and name.endswith(".fits")]
-    differing = [name for name in common if layout(first[name]) != layout(second[name])]
-    missing, more = sorted(second.keys() - first.keys()), sorted(first.keys() - second.keys())
+    absent, more = sorted(second.keys() - first.keys()), sorted(first.keys() - second.keys())
+    both = [name for name in second if name in first and name.endswith(".fits")]
+    pairs = {name: (extensions(first[name]), extensions(second[name])) for name in both}
+    lacking = [name for name, (ours, theirs) in pairs.items() if theirs - ours]
+    added = Counter(name for ours, theirs in pairs.values() for name, _ in (ours - theirs))
+    note = " ".join(f"{name} in {count}" for name, count in sorted(added.items()))
     return [
         Figure(f"{label}: upstream's products", len(second)),
-        Figure(f"{label}: of them missing", len(missing), "", "==", 0.0, " ".join(missing)),
+        Figure(f"{label}: of them absent", len(absent), "", "==", 0.0, " ".join(absent)),
         Figure(f"{label}: ours that upstream has not", len(more), note=" ".join(more)),
         Figure(
-            f"{label}: other extensions", len(differing), "files", "==", 0.0, " ".join(differing)
+            f"{label}: files without an extension", len(lacking), "", "==", 0.0, " ".join(lacking)
         ),
+        Figure(f"{label}: extensions that upstream has not", added.total(), note=note),
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.headers.facts import Relative, WcsFacts, correction_history
 from hapdask.astrometry.headers.names import fitted_name
+from hapdask.astrometry.solution.parameters import floor_of
 from hapdask.astrometry.solution.release import Release
 from hapdask.astrometry.solution.solving import JointSolution
 from hapdask.config.preset_tables import read_text
@@ -58,6 +59,8 @@ def aligned_of(
         placement = _held(opened, published)
     if math.isnan(placement.header_mas) and placement.correction is not None:
         placement = replace(placement, header_mas=displacement(opened, placement.correction))
+    floor = floor_of(f"{opened.instrument}.{opened.detector}")
+    placement = replace(placement, floor_mas=floor)
     facts = _facts(opened, placement, resolved.options)
     record = opened.corrected(placement.correction)
     if facts is not None:

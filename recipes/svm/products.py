@@ -27,6 +27,10 @@ from hapdask.sky.frame import Frame
 
 log = logging.getLogger(__name__)
 
+#: Products that are made at a time.
+_BESIDE = 2
+#: Those with most work first.
+_KINDS = ("total", "filter", "exposure")
 _CLEANED = "cosmic rays found with the exposures of the filter are left out"
 _PLAIN = "as the archive's: the sky is in it, and cosmic rays"
 
@@ -49,6 +53,15 @@ class Product:
     def small(self) -> Product:
         """Give it without its overview, as it is kept and sent."""
         return replace(self, made=replace(self.made, overview=None))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A product to be made: of which kind, what gives its mosaic, whose exposures it is of."""
+
+    kind: str
+    compose: Callable[[], Mosaic | None]
+    steps: Sequence[FilterSteps]
 
 
 @dataclass
@@ -115,31 +128,37 @@ class DetectorRun:
         except PlanError as error:
             self._lost("frame", error)
             return
+        jobs: list[_Job] = []
         for each in self.product.drizzled:
             for group, is_filter in ((each.exposures, True), *(((n,), False) for n in each.apart)):
                 steps = self._found(each, group, frame)
                 if steps is not None:
-                    jobs = list(self._of(steps, each, is_filter))
-                    for kind in ("filter", "exposure"):
-                        self._make_beside(kind, [c for k, c in jobs if k == kind], [steps])
-        self._make_beside("total", [self._total], self.steps)
-        self._tell()
+                    jobs += self._of(steps, each, is_filter)
+        jobs.append(_Job("total", self._total, self.steps))
+        with timed(self.seconds, "products"):
+            self._make_all(jobs)
         self.left_out += [item for steps in self.steps for item in steps.left_out]
 
-    def _make_beside(
-        self, kind: str, jobs: Sequence[Callable[[], Mosaic | None]], steps: Sequence[FilterSteps]
-    ) -> None:
-        """Make some products: several beside each other share the threads."""
-        self._tell()
-        at_once = 1 if self.studio.client else max(1, min(len(jobs), self.studio.threads))
-        studio = replace(self.studio, threads=max(1, self.studio.threads // at_once))
-        with timed(self.seconds, f"{kind} products"), ThreadPoolExecutor(at_once) as pool:
-            made = list(pool.map(lambda job: self._keep(kind, steps, job, studio), jobs))
-        self.products += [product for product in made if product is not None]
+    def _make_all(self, jobs: Sequence[_Job]) -> None:
+        """Make the products, two beside each other: what one does alone fills the other's gaps.
 
-    def _tell(self) -> None:
-        total = 1 + sum(1 + len(f.exposures) + len(f.apart) for f in self.product.drizzled)
-        self.shop.progress(Step(self.name, len(self.products), total, "products"))
+        Those with most work come first, so that both end together.
+        """
+        at_once = 1 if self.studio.client else min(_BESIDE, self.studio.threads)
+        studio = replace(self.studio, threads=max(1, self.studio.threads // at_once))
+        with ThreadPoolExecutor(at_once) as pool:
+            ordered = sorted(jobs, key=lambda job: _KINDS.index(job.kind))
+            running = {id(job): pool.submit(self._keep, job, studio) for job in ordered}
+            try:
+                for done, job in enumerate(jobs):
+                    self.shop.progress(Step(self.name, done, len(jobs), "products"))
+                    product = running[id(job)].result()
+                    if product is not None:
+                        self.products.append(product)
+            finally:  # after an error, what has not begun is left
+                for future in running.values():
+                    future.cancel()
+        self.shop.progress(Step(self.name, len(jobs), len(jobs), "products"))
 
     def _found(
         self, member: FilterProduct, names: Sequence[str], frame: Frame
@@ -155,15 +174,13 @@ class DetectorRun:
         self.steps.append(steps)
         return steps
 
-    def _of(
-        self, steps: FilterSteps, member: FilterProduct, is_filter: bool
-    ) -> Iterator[tuple[str, Callable[[], Mosaic | None]]]:
+    def _of(self, steps: FilterSteps, member: FilterProduct, is_filter: bool) -> Iterator[_Job]:
         """List the products of some exposures of a filter."""
         if is_filter:
             name = self._numbered(filter_names(self.tree, self.product, member).product)
-            yield "filter", partial(self._filter, name, steps)
+            yield _Job("filter", partial(self._filter, name, steps), [steps])
         for exposure in steps.names:
-            yield "exposure", partial(self._exposure, exposure, steps)
+            yield _Job("exposure", partial(self._exposure, exposure, steps), [steps])
 
     def _filter(self, name: ProductName, steps: FilterSteps) -> Mosaic:
         return Mosaic(
@@ -197,7 +214,7 @@ class DetectorRun:
         return Mosaic(
             name=self._numbered(total_names(self.tree, self.product).product),
             level=OF_VISIT,
-            records=total_sky(records, resolved.parameters, self.settings, self.shop.threads),
+            records=total_sky(records, resolved.parameters, self.settings, self.shop),
             frame=self.steps[0].frame,
             resolved=resolved,
         )
@@ -208,32 +225,26 @@ class DetectorRun:
             return name
         return ProductName(f"{name.stem}-field{self.field_number}", name.suffix)
 
-    def _keep(
-        self,
-        kind: str,
-        steps: Sequence[FilterSteps],
-        compose: Callable[[], Mosaic | None],
-        studio: Studio,
-    ) -> Product | None:
+    def _keep(self, job: _Job, studio: Studio) -> Product | None:
         """Make a product, again without the exposures that cannot be read any more."""
         while True:
             try:
-                mosaic = compose()
+                mosaic = job.compose()
                 if mosaic is None:
                     return None
-                product = Product(kind, mosaic, make_mosaic(mosaic, studio))
+                product = Product(job.kind, mosaic, make_mosaic(mosaic, studio))
                 # only a filter's overview is in a colour picture
-                return product if kind == "filter" else product.small()
+                return product if job.kind == "filter" else product.small()
             except InputError as error:
                 try:
                     with self._losing:
-                        if not any(each.lose(error) for each in steps):
+                        if not any(each.lose(error) for each in job.steps):
                             raise
                 except PlanError as none_left:
-                    self._lost(kind, none_left)
+                    self._lost(job.kind, none_left)
                     return None
             except PlanError as error:
-                self._lost(kind, error)
+                self._lost(job.kind, error)
                 return None
 
     def _lost(self, what: str, error: InputError | PlanError) -> None:

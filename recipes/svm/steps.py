@@ -7,6 +7,7 @@ records: nothing is measured twice.  Not here: parameters (`parameters`), files 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +17,16 @@ from hapdask.config.astrodrizzle import AstroDrizzleParameters
 from hapdask.config.astrodrizzle_presets import ResolvedAstroDrizzle
 from hapdask.drizzling.sky_levels.solution import SkySolution
 from hapdask.drizzling.static_mask import KIND as STATIC
-from hapdask.errors import InputError
+from hapdask.errors import InputError, StoreError
 from hapdask.observe.record import ExposureRecord
+from hapdask.products.objects import Objects
 from hapdask.recipes.astrodrizzle.ahead import loading_ahead
 from hapdask.recipes.astrodrizzle.measuring import find_sky
 from hapdask.recipes.astrodrizzle.planning import Request, plan_run
 from hapdask.recipes.astrodrizzle.run import AstroDrizzleRun
 from hapdask.recipes.astrodrizzle.writing import look_again
 from hapdask.recipes.reporting import LeftOut, Listener, silence
+from hapdask.recipes.svm.ledger import digest_of
 from hapdask.recipes.svm.parameters import Settings
 from hapdask.sky.frame import Frame
 
@@ -150,7 +153,7 @@ class FilterSteps:
 
 
 def total_sky(
-    records: Records, parameters: AstroDrizzleParameters, settings: Settings, threads: int
+    records: Records, parameters: AstroDrizzleParameters, settings: Settings, shop: Workshop
 ) -> Records:
     """Give the records of all filters as the product of all takes them.
 
@@ -160,14 +163,30 @@ def total_sky(
     ------
     InputError
         If a pixel that is needed cannot be read.
+    StoreError
+        If what is found cannot be kept.
     """
     if not settings.is_archive:
         return records
     bare = tuple(_without_static(record) for record in records)
-    solution = find_sky(bare, parameters, threads)
-    if solution.failures:
-        raise solution.failures[0]
+    objects = Objects(str(shop.where))
+    key = digest_of([record.digest for record in bare], parameters.values())
+    name = f"total-sky-{key[:16]}.json"
+    solution = _known(objects.get(name))
+    if solution is None:
+        solution = find_sky(bare, parameters, shop.threads)
+        if solution.failures:
+            raise solution.failures[0]
+        objects.put(name, json.dumps(solution.to_dict()).encode())
     return solution.apply(bare)
+
+
+def _known(raw: bytes | None) -> SkySolution | None:
+    """Read a solution that was kept; None where there is none, or it is damaged."""
+    try:
+        return None if raw is None else SkySolution.from_dict(json.loads(raw))
+    except (KeyError, TypeError, ValueError, StoreError):
+        return None
 
 
 def _without_static(record: ExposureRecord) -> ExposureRecord:

@@ -29,7 +29,7 @@ _SHORTEST, _SURE, _AGREE, _WITHIN = 0.075, 4.0, 0.5, 25.0
 #: and the chance that two are; the part of the sources that must have one; how many at least; and
 #: its least length in widths of a star.
 _WINDOWS = ((25.0, 1.6, 0.14), (8.0, 1.3, 0.03))
-_PART, _FEWEST, _LEAST = 0.35, 4, 2.0
+_PART, _FEWEST, _LEAST = 0.35, 4, 2.5
 #: Logarithm of the largest probability of chance: for many, for few.
 _MANY_CHANCE, _FEW_CHANCE = -6.0, -4.0
 #: Width that jitter adds, arcsec, and width in units of a star's, from where stars are blurred;

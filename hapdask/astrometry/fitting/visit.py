@@ -211,7 +211,6 @@ class _Visit:
                 rms_mas=outcome.fit.total_rms_mas,
                 error_mas=math.hypot(errors[k], stays),
                 relative_mas=grouped.relative_mas(k, corrections[k]),
-                floor_mas=self.rules.floor,
                 chi2=outcome.fit.chi2,
                 header_mas=moved[k],
                 grade=outcome.judgement.grade,
@@ -256,7 +255,6 @@ class _Visit:
             error_mas=outcome.error
             if outcome.accepted
             else math.hypot(outcome.error, outcome.header),
-            floor_mas=self.rules.floor,
             chi2=outcome.fit.chi2,
             header_mas=outcome.header,
             grade=outcome.judgement.grade,
@@ -312,7 +310,6 @@ class _Visit:
                 correction=correction,
                 method="relative",
                 relative_mas=grouped.relative_mas(k, correction),
-                floor_mas=self.rules.floor,
                 header_mas=grouped.header_mas(k, correction),
                 reference=self.exposures[group.members[0]].name,
             )

@@ -72,7 +72,12 @@ class Association:
         return replace(self, star=star)
 
 
-def associate(exposures: Sequence[ExposureSources], stars: Stars, radius: float) -> Association:
+def associate(
+    exposures: Sequence[ExposureSources],
+    stars: Stars,
+    radius: float,
+    drift: Floats | None = None,
+) -> Association:
     """Find the common sources.
 
     Parameters
@@ -81,6 +86,9 @@ def associate(exposures: Sequence[ExposureSources], stars: Stars, radius: float)
         In canonical order, usable sources only.
     stars : Stars
     radius : float, arcsec
+    drift : ndarray of float64, shape (exposures, 3), mas / yr, optional
+        How their stars move together: without it those that move on with their field would be
+        taken for others sooner than those that stay behind.
 
     Returns
     -------
@@ -91,7 +99,7 @@ def associate(exposures: Sequence[ExposureSources], stars: Stars, radius: float)
     count = [len(e) for e in exposures]
     exposure = np.repeat(np.arange(len(exposures)), count)
     direction = np.concatenate([_aligned(e) for e in exposures] or [np.zeros((0, 3))])
-    cell, center = _cells(direction, _CELL * reach)
+    cell, center = _cells(_at_rest(exposures, exposure, direction, drift), _CELL * reach)
     friends = [_near(center, reach)]
     epoch_stars = stars_per_exposure(exposures, stars, reach)
     first = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
@@ -110,6 +118,18 @@ def _aligned(e: ExposureSources) -> Floats:
     """Directions after the first alignment."""
     start = correction_of(parameters_of(e.start, e.center), e.center)
     return directions(e.center, *moved(start, e.xi, e.eta))
+
+
+def _at_rest(
+    exposures: Sequence[ExposureSources], exposure: Ints, direction: Floats, drift: Floats | None
+) -> Floats:
+    """Directions without what the stars of the field move together, from their middle epoch on."""
+    if drift is None or not drift.any():
+        return direction
+    epoch = julian_year(np.array([e.mjd for e in exposures]))
+    moved_on = drift * (epoch - 0.5 * (epoch.min() + epoch.max()))[:, np.newaxis] / MAS
+    still = np.concatenate([e.still for e in exposures])
+    return np.asarray(direction - np.where(still[:, np.newaxis], 0.0, moved_on[exposure]))
 
 
 def _cells(direction: Floats, side: float) -> tuple[Ints, Floats]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.solution.areas import Areas
-from hapdask.astrometry.solution.inputs import Stars
+from hapdask.astrometry.solution.inputs import SOLVED, Stars
 from hapdask.astrometry.solution.motions import FieldMotion, expected_motion
-from hapdask.astrometry.solution.parameters import JointParameters, floor_of
+from hapdask.astrometry.solution.parameters import JointParameters
 from hapdask.astrometry.solution.release import Release
 from hapdask.sky.tangent import unit_vectors
 
@@ -36,23 +36,20 @@ class Frame:
     Attributes
     ----------
     place : ndarray of float64, shape (areas,), mas per axis
-        Statistical.
-    floor : ndarray of float64, shape (areas,), mas per axis
-        Systematic, of the detectors that it rests on.
+        Statistical: systematic ones are in no weight.
     motion : ndarray of float64, shape (areas,), mas / yr per axis
         0 where no motion is the release's own.
     """
 
     place: Floats
-    floor: Floats
     motion: Floats
 
     @classmethod
     def of(cls, stars: Stars, areas: Areas, area: Ints, published: Release | None) -> Frame:
         """Find them: that of places is its exposures', and neither exceeds any source's error."""
-        place, floor, motion = np.zeros((3, len(areas)))
+        place, motion = np.zeros((2, len(areas)))
         if published is None or not stars.released.any():
-            return cls(place, floor, motion)
+            return cls(place, motion)
         exposures = [e for e in published.exposures if e.verdict.status != "rejected"]
         at = unit_vectors([e.center[0] for e in exposures], [e.center[1] for e in exposures])
         for a in range(len(areas)):
@@ -63,10 +60,9 @@ class Frame:
             place[a] = float(np.min(stars.error[mine]))
             if near:
                 place[a] = min(place[a], float(np.median([e.error_mas() for e in near])))
-            floor[a] = max((e.floor for e in near), default=floor_of(""))
-            own = stars.pm_error[mine & stars.solved]
+            own = stars.pm_error[mine & (stars.known == SOLVED)]
             motion[a] = np.min(own[np.isfinite(own)], initial=np.inf)
-        return cls(place, floor, np.where(np.isfinite(motion), motion, 0.0))
+        return cls(place, np.where(np.isfinite(motion), motion, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +95,8 @@ def make_common(
     area: Ints,
     tangent: Floats,
     drifting: Bools,
-    released: tuple[Bools, Bools],
+    placed: Bools,
+    moved: Bools,
     frame: Frame,
     motions: Sequence[FieldMotion | None],
     parameters: JointParameters,
@@ -115,7 +112,7 @@ def make_common(
     tangent : ndarray of float64, shape (sources, 2, 3)
     drifting : ndarray of bool, shape (sources,)
         Whose motion is the area's and a scatter.
-    released : tuple of ndarray of bool, shape (sources,)
+    placed, moved : ndarray of bool, shape (sources,)
         Whose place, and whose motion, is in a release's frame.
     frame : Frame
     motions : sequence of FieldMotion or None
@@ -128,7 +125,7 @@ def make_common(
     turn = areas.turns(area, tangent)
     lean = np.zeros((len(area), 4, 6))
     active = np.zeros((n, 6), bool)
-    told = ((drifting, 2), (released[0], 0), (released[1], 2))
+    told = ((drifting, 2), (placed, 0), (moved, 2))
     for k, (which, row) in enumerate(told):
         lean[which, row : row + 2, 2 * k : 2 * k + 2] = turn[which]
         active[:, 2 * k : 2 * k + 2] = np.bincount(area[which], minlength=n)[:, np.newaxis] > 0
@@ -145,7 +142,7 @@ def make_common(
             information[some[:, np.newaxis], k, some, k] = inverse
     mean[~active] = 0.0
     for a in range(n):
-        for k, error in ((2, np.hypot(frame.place[a], frame.floor[a])), (4, frame.motion[a])):
+        for k, error in ((2, frame.place[a]), (4, frame.motion[a])):
             if active[a, k]:
                 information[a, [k, k + 1], a, [k, k + 1]] = error**-2.0
     return Common(area, lean, mean, csr_array(information.reshape(6 * n, 6 * n)), active)
@@ -169,11 +166,9 @@ def own_errors(stars: Stars, area: Ints, frame: Frame, limit: float) -> tuple[Fl
     place, motion = stars.error.copy(), stars.pm_error.copy()
     for errors, all_have, which in (
         (place, frame.place, stars.released),
-        (motion, frame.motion, stars.solved & stars.measured(limit)),
+        (motion, frame.motion, (stars.known == SOLVED) & stars.measured(limit)),
     ):
         whole = errors[which]
         own = whole**2 - all_have[area[which], np.newaxis] ** 2
         errors[which] = np.sqrt(np.maximum(own, (_OWN * whole) ** 2))
     return place, motion
-
-

@@ -141,8 +141,12 @@ def eliminate(
     source_right = pull - weights.prior * prior
     root = np.linalg.inv(np.linalg.cholesky(inner)) if n else np.zeros((0, 4, 4))
     design_t = p.design.transpose(0, 2, 1)
-    drifting = np.flatnonzero(p.drifting)
-    block, source, coupling = _couplings(p, -(design_t @ weighted), drifting, weights.prior)
+    leaning = np.flatnonzero(p.common.lean.any(axis=(1, 2)))
+    lean, area = p.common.lean[leaning], p.first_area + p.common.area[leaning]
+    lean_t = (lean * weights.prior[leaning, :, np.newaxis]).transpose(0, 2, 1)
+    block, source, coupling = _joined(
+        (p.exposure, p.source, -(design_t @ weighted)), (area, leaning, -lean_t)
+    )
     coupling = coupling @ root.transpose(0, 2, 1)[source]
     source_right = np.einsum("ncd,nd->nc", root, source_right, optimize=False)
     diagonal, right = np.zeros((p.blocks, 6, 6)), np.zeros((p.blocks, 6))
@@ -152,13 +156,11 @@ def eliminate(
     diagonal[:exposures] = _scattered(terms, p.exposure, exposures).reshape(-1, 6, 6)
     moves = (design_w @ residual[:, :, np.newaxis])[:, :, 0]
     right[:exposures] = -_scattered(moves, p.exposure, exposures)
-    turns = p.turns()
-    field = turns * weights.prior[drifting, 2:, np.newaxis]
-    diagonal[p.motion, :2, :2] += np.einsum("nkl,nkm->lm", field, turns, optimize=False)
-    right[p.motion, :2] += np.einsum("nkl,nk->l", field, prior[drifting, 2:], optimize=False)
+    diagonal += _scattered((lean_t @ lean).reshape(-1, 36), area, p.blocks).reshape(-1, 6, 6)
+    right += _scattered((lean_t @ prior[leaning, :, np.newaxis])[:, :, 0], area, p.blocks)
     pulled = (coupling @ source_right[source][:, :, np.newaxis])[:, :, 0]
     right -= _scattered(pulled, block, p.blocks)
-    right_all = right.ravel() - information @ theta.ravel()
+    right_all = right.ravel() - information @ (theta - p.probable()).ravel()
     active = p.active()
     column = np.where(active, np.cumsum(active.ravel()).reshape(active.shape) - 1, -1)
     size = int(active.sum())
@@ -166,18 +168,15 @@ def eliminate(
     return Eliminated(column, size, normal, right_all, block, source, coupling, root, source_right)
 
 
-def _couplings(
-    p: Problem, of_exposures: Floats, drifting: Ints, prior: Floats
+def _joined(
+    of_exposures: tuple[Ints, Ints, Floats], of_areas: tuple[Ints, Ints, Floats]
 ) -> tuple[Ints, Ints, Floats]:
-    """Blocks of the normal matrix between exposures, the field's motion, and sources."""
-    if not p.active()[p.motion].any():
-        return p.exposure, p.source, of_exposures
-    field = np.zeros((len(drifting), 6, 4))
-    field[:, :2, 2:] = -(p.turns() * prior[drifting, 2:, np.newaxis]).transpose(0, 2, 1)
-    block = np.concatenate([p.exposure, np.full(len(drifting), p.motion)])
-    source = np.concatenate([p.source, drifting])
+    """Put the couplings of two kinds of blocks with sources together, by source."""
+    if not len(of_areas[0]):
+        return of_exposures
+    block, source, coupling = (np.concatenate(c) for c in zip(of_exposures, of_areas, strict=True))
     order = np.argsort(source, kind="stable")
-    return block[order], source[order], np.concatenate([of_exposures, field])[order]
+    return block[order], source[order], coupling[order]
 
 
 def _summed(values: Floats, source: Ints, n: int) -> Floats:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.solution.areas import RADIUS
 from hapdask.astrometry.solution.geometry import NAMES
 from hapdask.astrometry.solution.inputs import ExposureSources
 from hapdask.astrometry.solution.iterating import Solved
@@ -15,6 +16,7 @@ from hapdask.astrometry.solution.parameters import floor_of
 from hapdask.astrometry.solution.problem import Problem
 from hapdask.astrometry.solution.release import Release, SolvedExposure
 from hapdask.observe.selection import ACCEPTED, Verdict
+from hapdask.sky.tangent import unit_vectors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,6 +27,8 @@ _RESTS = 0.5
 _WIDE, _LOST = 2.0, 0.3
 #: Reference stars that confirm each other, whatever the geometry.
 _CONFIRMED = 3
+#: Published exposures with centers nearer than this are beside an exposure, radians squared.
+_NEAR = np.radians(RADIUS) ** 2
 #: Quanta, mas: shifts, and moves at 100 arcsec.
 _DECIMALS = (3, 3, 4, 4, 4, 4)
 
@@ -96,13 +100,14 @@ class _Ties:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
+        self._published = published
         n, used = len(problem.names), solved.weights.used
         e, s = problem.exposure[used], problem.source[used]
         size = n + len(problem.star)
         graph = coo_array((np.ones(len(e), bool), (e, n + s)), shape=(size, size))
         label = connected_components(graph, directed=False)[1]
         count = np.bincount(s, minlength=len(problem.star))
-        held_star = (problem.star >= 0) & solved.weights.place_used
+        held_star = problem.placed & solved.weights.place_used
         self.used = np.bincount(e, minlength=n)
         self.stars = np.bincount(e, weights=held_star[s], minlength=n).astype(np.int64)
         self.shared = np.bincount(e, weights=count[s] > 1, minlength=n).astype(np.int64)
@@ -116,9 +121,12 @@ class _Ties:
             if held and published is not None and published[name].tie != "header":
                 kind = "published"
             self.of_label[int(lab)] = kind
-        for lab in np.unique(self.label[self.stars > 0]):
-            if self.of_label[int(lab)] == "header":
-                self.of_label[int(lab)] = "shared"
+        own = held_star & ~problem.released
+        self.own = np.bincount(e, weights=own[s], minlength=n) > 0
+        for kind, ties in (("shared", self.own), ("published", self.stars > 0)):
+            for lab in np.unique(self.label[ties]):
+                if self.of_label[int(lab)] == "header":
+                    self.of_label[int(lab)] = kind
         star_label = label[n:][held_star & (count > 0)]
         self._stars_of = dict(zip(*np.unique(star_label, return_counts=True), strict=True))
         self._free = set(self.label[~problem.held].tolist())
@@ -133,8 +141,16 @@ class _Ties:
         few = self.of(j) in ("references", "shared") and stars < _CONFIRMED
         return f"{stars} reference stars tie its group, and nothing confirms them" if few else ""
 
+    def floor(self, e: ExposureSources) -> float:
+        """Give the systematic error of an exposure that is tied to published ones, with theirs."""
+        theirs = [] if self._published is None else self._published.exposures
+        place = unit_vectors(*e.center)
+        near = [x.floor for x in theirs if np.sum((unit_vectors(*x.center) - place) ** 2) < _NEAR]
+        every = near or [x.floor for x in theirs] or [0.0]
+        return round(float(np.hypot(floor_of(e.detector), min(every))), 4)
+
     def of(self, j: int) -> str:
-        if self.stars[j] > 0:
+        if self.own[j]:
             return "references"
         return self.of_label.get(int(self.label[j]), "header")
 
@@ -179,7 +195,7 @@ def _exposure(
         parameters=tuple(theta),
         covariance=_rounded(solved.covariances.blocks[j]),
         relative=_rounded(relative),
-        floor=floor_of(source.detector),
+        floor=floor_of(source.detector) if tie.of(j) != "published" else tie.floor(source),
         group=group,
         tie=tie.of(j),
         undetermined=undetermined,

@@ -21,8 +21,11 @@ _SHARED = 4
 
 
 def header_information(problem: Problem) -> Any:
-    """Give the information matrix of all blocks, sparse, shape (6 blocks, 6 blocks), mas**-2."""
-    from scipy.sparse import csr_array
+    """Give the information matrix of all blocks, sparse, shape (6 blocks, 6 blocks), mas**-2.
+
+    With that of areas: what is probable of field motions and of a release's frame.
+    """
+    from scipy.sparse import block_diag, csr_array
 
     p = problem.parameters
     own = np.array([p.exposure_shift] * 2 + [p.exposure_linear] * 4)
@@ -56,12 +59,9 @@ def header_information(problem: Problem) -> Any:
     for v in range(len(problem.visits)):
         for k in range(_SHARED):
             add((exposures + v, k, 1.0 / common[k]))
-    if p.mean_motion > 0:
-        for k in range(2):
-            add((problem.motion, k, 1.0 / p.mean_motion))
-    size = 6 * problem.blocks
+    size = 6 * problem.first_area
     jacobian = csr_array((values, (rows, columns)), shape=(count, size))
-    return (jacobian.T @ jacobian).tocsr()
+    return block_diag([jacobian.T @ jacobian, problem.common.information], format="csr")
 
 
 def _turn(problem: Problem, j: int) -> tuple[float, float]:

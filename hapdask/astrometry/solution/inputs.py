@@ -24,8 +24,8 @@ from hapdask.sky.tangent import project, sky_of, unit_vectors
 
 Floats = NDArray[np.float64]
 
-#: How a star is known: by a catalog, or as a source of a release, with or without a catalog's.
-CATALOG, REFERENCE, SOLVED = 0, 1, 2
+#: How a star is known: by a catalog, or as a release's reference star, star, or galaxy.
+CATALOG, REFERENCE, SOLVED, GALAXY = 0, 1, 2, 3
 
 _COLUMNS = (
     *("ra", "dec", "epoch", "ra_error", "dec_error"),
@@ -235,7 +235,7 @@ class Stars:
         0 where unknown.
     which : ndarray of int, shape (n,)
     known : ndarray of int, shape (n,)
-        How: `CATALOG`, or as a source of a release, of a `REFERENCE` star or `SOLVED`.
+        How: `CATALOG`, or as a release's `REFERENCE`, `SOLVED` (a star) or `GALAXY`.
     """
 
     direction: Floats
@@ -255,7 +255,7 @@ class Stars:
     @property
     def solved(self) -> NDArray[np.bool_]:
         """Which are sources of a release that no catalog has."""
-        return np.asarray(self.known == SOLVED)
+        return np.asarray(self.known >= SOLVED)
 
     def measured(self, limit: float) -> NDArray[np.bool_]:
         """Tell whose proper motion is known better than to so many mas / yr."""
@@ -279,9 +279,7 @@ class Stars:
         """
         if catalog is None:
             none, nowhere = np.zeros((0, 2)), np.zeros(0, np.intp)
-            return cls(
-                np.zeros((0, 3)), none[:, 0], none, none, none, none[:, 0], nowhere, nowhere
-            )
+            return cls(np.zeros((0, 3)), none[:, 0], none, none, none, none[:, 0], nowhere, nowhere)
         c = {name: np.asarray(getattr(catalog, name), np.float64) for name in _COLUMNS}
         order = np.lexsort((c["ra_error"], c["epoch"], c["dec"], c["ra"] % 360.0))
         sane = np.isfinite(c["ra"]) & (np.abs(c["dec"]) <= 90.0) & np.isfinite(c["epoch"])
@@ -307,6 +305,6 @@ def _known_as(
     columns: Mapping[str, Floats], kinds: Mapping[tuple[float, float, float], str]
 ) -> NDArray[np.intp]:
     """Tell how each star is known: a source of a release has its very numbers."""
-    number = {"": CATALOG, "reference": REFERENCE}
+    number = {"": CATALOG, "reference": REFERENCE, "star": SOLVED, "galaxy": GALAXY}
     keys = zip(*(columns[n].tolist() for n in ("ra", "dec", "epoch")), strict=True)
-    return np.array([number.get(kinds.get(key, ""), SOLVED) for key in keys], np.intp)
+    return np.array([number[kinds.get(key, "")] for key in keys], np.intp)

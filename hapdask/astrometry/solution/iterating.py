@@ -66,7 +66,7 @@ def iterate(problem: Problem, held: Floats) -> Solved:
         Covariances of exposures that are held; 0 elsewhere.
     """
     information = header_information(problem)
-    theta = np.zeros((problem.blocks, 6))
+    theta = problem.probable()
     theta[: len(problem.names)] = problem.start
     state = problem.prior.copy()
     weights = of_factor = Weights.full(problem)
@@ -131,6 +131,6 @@ def _square(
     square = float(np.sum(weights.detection * np.sum(residual**2, axis=1)))
     square += float(np.sum(weights.prior * prior**2))
     seen = np.bincount(problem.source[weights.used], minlength=len(problem.star)) > 0
-    held = (problem.star >= 0) & weights.place_used
+    held = problem.placed & weights.place_used
     pairs = weights.used.sum() + held.sum() + (~held & ~seen).sum() + weights.motion_used.sum()
     return square, 2.0 * float(pairs)

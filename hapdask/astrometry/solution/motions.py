@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hapdask.astrometry.solution.areas import Areas
 from hapdask.astrometry.solution.geometry import local_axes
-from hapdask.astrometry.solution.inputs import Stars
+from hapdask.astrometry.solution.inputs import ExposureSources, Stars
 from hapdask.astrometry.solution.parameters import JointParameters
 from hapdask.sky.tangent import sky_of, unit_vectors
 
@@ -186,3 +186,28 @@ def expected_motion(
     gain = np.linalg.solve(seen, prior[which]).T
     covariance = prior - gain @ prior[which]
     return gain @ motion, 0.5 * (covariance + covariance.T)
+
+
+def drifts(
+    exposures: Sequence[ExposureSources],
+    stars: Stars,
+    published: Sequence[FieldMotion],
+    parameters: JointParameters,
+) -> Floats:
+    """Give the probable common motion at each exposure, shape (exposures, 3), mas / yr."""
+    found = np.zeros((len(exposures), 3))
+    if not exposures or not parameters.mean_motion > 0:
+        return found
+    centers = unit_vectors(*np.array([e.center for e in exposures]).T)
+    every = Areas.of(centers)
+    area = every.nearest(centers)
+    for a in range(len(every)):
+        # Exposures anywhere on the sky: each area by itself.
+        alone = Areas.of(every.center[a : a + 1])
+        rows = np.flatnonzero(alone.has(0, stars.direction))
+        known = better(field_motions(stars, rows, alone, parameters), published, alone)
+        mine = np.flatnonzero(area == a)
+        told = all(exposures[k].galaxy is not None for k in mine)
+        mean, _ = expected_motion(alone, known, parameters, galaxies_told=told)
+        found[mine] = mean[0] @ alone.axes[0]
+    return found

@@ -62,7 +62,7 @@ class JointParameters:
     clip: float = 4.0
     pm_scatter: float = 7.0
     mean_motion: float = 3.0
-    population_motion: float = 1.0
+    population_motion: float = 1.2
     reference_error: float = 5.0
     header_shift: float = 1000.0
     header_rotation: float = 20.0

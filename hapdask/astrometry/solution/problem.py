@@ -1,9 +1,10 @@
 """The least squares problem of one group of exposures, as plain arrays.
 
 Blocks are sets of six unknowns: one per exposure (its correction), one per visit (the error that
-its headers share), one for the field's common proper motion.  Each source has four: its place
-(mas east and north of a base direction) and proper motion (mas / yr).  Here: the arrays, residuals
-and derivatives.  Not here: weights (`robust`), elimination (`elimination`).
+its headers share), one per area of the sky (what its sources have in common: `common`).  Each
+source has four: its place (mas east and north of a base direction) and proper motion (mas / yr).
+Here: the arrays, residuals and derivatives.  Not here: weights (`robust`), elimination
+(`elimination`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.references.motion import earth, julian_year
+from hapdask.astrometry.solution.areas import Areas
 from hapdask.astrometry.solution.association import Association
+from hapdask.astrometry.solution.common import Common, Frame, make_common, own_errors
 from hapdask.astrometry.solution.geometry import (
     GEOMETRIES,
     MAS,
@@ -23,8 +26,10 @@ from hapdask.astrometry.solution.geometry import (
     local_axes,
     parameters_of,
 )
-from hapdask.astrometry.solution.inputs import ExposureSources, Stars
+from hapdask.astrometry.solution.inputs import GALAXY, SOLVED, ExposureSources, Stars
+from hapdask.astrometry.solution.motions import MEASURED, FieldMotion, better, field_motions
 from hapdask.astrometry.solution.parameters import JointParameters
+from hapdask.astrometry.solution.release import Release
 from hapdask.sky.tangent import axes
 
 Floats = NDArray[np.float64]
@@ -35,8 +40,6 @@ Bools = NDArray[np.bool_]
 _AT_REST = 1e-3
 #: A source without any measurement left stays within so much of its base, mas.
 _LOOSE = 1e5
-#: A star's proper motion is measured where its error is below this share of the stars' scatter.
-_MEASURED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +73,14 @@ class Problem:
     source_epoch, parallax : ndarray of float64, shape (sources,)
     prior, prior_error : ndarray of float64, shape (sources, 4)
         Infinite errors where nothing is known.
-    drifting : ndarray of bool, shape (sources,)
-        Whose proper motion is that of the field and a scatter.
+    common : Common
+        Of the sources of each area: what their `prior` is given beside.
+    motions : tuple of FieldMotion
+        Known of its areas.
+    kind : ndarray of str, shape (sources,)
+        As in a release.
+    released : ndarray of bool, shape (sources,)
+        Whose reference star is a source of a release.
     star : ndarray of int, shape (sources,)
     earth : ndarray of float64, shape (exposures, 3)
     parameters : JointParameters
@@ -98,28 +107,42 @@ class Problem:
     parallax: Floats
     prior: Floats
     prior_error: Floats
-    drifting: Bools
+    common: Common
+    motions: tuple[FieldMotion, ...]
+    kind: NDArray[np.str_]
+    released: Bools
     star: Ints
     earth: Floats
     parameters: JointParameters
 
     @property
     def blocks(self) -> int:
-        """Exposures, visits, and the field's motion."""
-        return len(self.names) + len(self.visits) + 1
+        """Exposures, visits, and areas."""
+        return self.first_area + len(self.common)
 
     @property
-    def motion(self) -> int:
-        """The block of the field's motion."""
-        return self.blocks - 1
+    def first_area(self) -> int:
+        """The block of the first area."""
+        return len(self.names) + len(self.visits)
+
+    @property
+    def placed(self) -> Bools:
+        """Which sources have a place by a reference star, shape (sources,)."""
+        return np.asarray((self.star >= 0) & (self.prior_error[:, 0] < _LOOSE))
 
     def active(self) -> Bools:
         """Tell which unknowns of the blocks are solved for, shape (blocks, 6)."""
         active = np.zeros((self.blocks, 6), bool)
         active[: len(self.names)] = self.used & ~self.held[:, np.newaxis]
-        active[len(self.names) : self.motion, :4] = True
-        active[self.motion, :2] = self.parameters.mean_motion > 0 and bool(self.drifting.any())
+        active[len(self.names) : self.first_area, :4] = True
+        active[self.first_area :] = self.common.active
         return active
+
+    def probable(self) -> Floats:
+        """Give the unknowns of the blocks before anything is seen, shape (blocks, 6)."""
+        theta = np.zeros((self.blocks, 6))
+        theta[self.first_area :] = self.common.mean
+        return theta
 
     def residuals(self, theta: Floats, state: Floats) -> Floats:
         """Corrected minus predicted places, mas, shape (n, 2)."""
@@ -135,21 +158,11 @@ class Problem:
         seen = np.einsum("nab,nb->na", self.basis[e], place, optimize=False)
         return np.asarray(MAS * seen[:, :2] / seen[:, 2:])
 
-    def turns(self) -> Floats:
-        """Give the field's motion along the axes of each drifting source, shape (n, 2, 2).
-
-        By the axes of the first exposure: near a pole those of the sources turn against them.
-        """
-        return np.asarray(
-            np.einsum("nkc,lc->nkl", self.tangent[self.drifting], self.basis[0, :2], optimize=False)
-        )
-
     def prior_residuals(self, theta: Floats, state: Floats) -> Floats:
         """Solved minus probable place and proper motion, shape (sources, 4)."""
-        expected = self.prior.copy()
-        drift = np.einsum("nkl,l->nk", self.turns(), theta[self.motion, :2], optimize=False)
-        expected[self.drifting, 2:] += drift
-        return np.asarray(state - expected)
+        shared = theta[self.first_area + self.common.area]
+        leaning = np.einsum("nkl,nl->nk", self.common.lean, shared, optimize=False)
+        return np.asarray(state - self.prior - leaning)
 
 
 def make_problem(
@@ -159,6 +172,7 @@ def make_problem(
     stars: Stars,
     held: dict[str, Floats],
     parameters: JointParameters,
+    published: Release | None = None,
 ) -> Problem:
     """Set up the problem of one group.
 
@@ -173,6 +187,8 @@ def make_problem(
     held : dict of str to ndarray, shape (6,)
         Parameters of exposures that are not solved for.
     parameters : JointParameters
+    published : Release, optional
+        Whose sources may be among the stars, and which may know how the field moves.
     """
     mine = [exposures[r] for r in rows]
     visits = tuple(sorted({e.visit for e in mine}))
@@ -180,6 +196,9 @@ def make_problem(
     local[rows] = np.arange(len(rows))
     detection, source, star = _sources(association, local)
     exposure = local[association.exposure[detection]]
+    # A held exposure tells by its detections what the release has of its sources: once is enough.
+    with_held = np.bincount(source, np.array([e.name in held for e in mine])[exposure], len(star))
+    star = np.where((with_held > 0) & _which(star, stars.solved), -1, star)
     column = {
         n: np.concatenate([getattr(e, n) for e in exposures])[detection]
         for n in ("xi", "eta", "error", "still")
@@ -187,11 +206,31 @@ def make_problem(
     epoch = np.array([float(julian_year(e.mjd)) for e in mine])
     weight = column["error"] ** -2.0
     ours = _Sources.of(association.direction[detection], source, weight, epoch[exposure], star)
-    prior, prior_error = ours.prior(stars, column["still"], parameters)
-    galaxy = prior_error[:, 2] == _AT_REST
     basis = np.stack([axes(*e.center) for e in mine])
     base, source_epoch, parallax = ours.based(stars)
     tangent = local_axes(base)
+    areas = Areas.of(basis[:, 2])
+    frame = Frame.of(stars, areas, areas.nearest(stars.direction), published)
+    prior, prior_error, galaxy = ours.prior(stars, column["still"], parameters, areas, frame)
+    near = np.unique(np.concatenate([association.near[r] for r in rows]))
+    released = _which(star, stars.released)
+    prior_error[(with_held > 0) & released, :2] = _LOOSE
+    motions = field_motions(stars, near, areas, parameters)
+    if published is not None:
+        motions = better(motions, published.motions, areas)
+    moving = _which(star, stars.measured(MEASURED * parameters.pm_scatter))
+    common = make_common(
+        areas,
+        areas.nearest(base),
+        tangent,
+        ~galaxy & ~moving,
+        (prior_error[:, 0] < _LOOSE) & released,
+        moving & _which(star, stars.known == SOLVED),
+        frame,
+        motions,
+        parameters,
+        galaxies_told=all(e.galaxy is not None for e in mine),
+    )
     dt = epoch[exposure] - source_epoch[source]
     used = np.stack([np.arange(6) < GEOMETRIES[e.geometry] for e in mine])
     start = np.stack([parameters_of(e.start, e.center) for e in mine])
@@ -217,7 +256,10 @@ def make_problem(
         parallax=parallax,
         prior=prior,
         prior_error=prior_error,
-        drifting=~galaxy & ~ours.measured_motion(stars, parameters.pm_scatter),
+        common=common,
+        motions=tuple(m for m in motions if m is not None),
+        kind=_kinds(galaxy | _which(star, stars.known == GALAXY), _which(star, ~stars.solved)),
+        released=released,
         star=star,
         earth=earth(np.array([e.mjd for e in mine])),
         parameters=parameters,
@@ -260,12 +302,6 @@ class _Sources:
         # Rounded, so that a published epoch is exactly the one that was used.
         return cls(source, begin, mean, np.round(2000.0 + offset, 4), star)
 
-    def measured_motion(self, stars: Stars, scatter: float) -> Bools:
-        """Tell whose motion is known better than that of any star; not that of a prior."""
-        known = self.star >= 0
-        known[known] = stars.pm_error[self.star[known]].max(axis=1) < _MEASURED * scatter
-        return np.asarray(known)
-
     def based(self, stars: Stars) -> tuple[Floats, Floats, Floats]:
         known, row = self.star >= 0, self.star[self.star >= 0]
         base, epoch, parallax = self.direction.copy(), self.epoch.copy(), np.zeros(len(self.star))
@@ -274,8 +310,9 @@ class _Sources:
         return base, epoch, parallax
 
     def prior(
-        self, stars: Stars, galaxy: Bools, parameters: JointParameters
-    ) -> tuple[Floats, Floats]:
+        self, stars: Stars, galaxy: Bools, parameters: JointParameters, areas: Areas, frame: Frame
+    ) -> tuple[Floats, Floats, Bools]:
+        """Give places and motions that are probable, their errors, and who is a galaxy."""
         n = len(self.star)
         prior, error = np.zeros((n, 4)), np.full((n, 4), _LOOSE)
         error[:, 2:] = parameters.pm_scatter
@@ -283,12 +320,25 @@ class _Sources:
             votes = np.add.reduceat(galaxy.astype(np.int64), self.begin)
             seen = np.bincount(self.source, minlength=n)
             error[2 * votes > seen, 2:] = _AT_REST
+        limit = MEASURED * parameters.pm_scatter
+        place, moves = own_errors(stars, areas.nearest(stars.direction), frame, limit)
         known, row = self.star >= 0, self.star[self.star >= 0]
-        error[known, :2] = stars.error[row]
-        motion = self.measured_motion(stars, parameters.pm_scatter)
-        prior[motion, 2:] = stars.pm[self.star[motion]]
-        error[motion, 2:] = stars.pm_error[self.star[motion]]
-        return prior, error
+        error[known, :2] = place[row]
+        moving = _which(self.star, stars.measured(limit))
+        prior[moving, 2:] = stars.pm[self.star[moving]]
+        error[moving, 2:] = moves[self.star[moving]]
+        return prior, error, np.asarray(~moving & (error[:, 2] == _AT_REST))
+
+
+def _which(star: Ints, chosen: Bools) -> Bools:
+    """Tell which sources are one of the chosen stars."""
+    known = star >= 0
+    known[known] = chosen[star[known]]
+    return np.asarray(known)
+
+
+def _kinds(galaxy: Bools, reference: Bools) -> NDArray[np.str_]:
+    return np.where(reference, "reference", np.where(galaxy, "galaxy", "star"))
 
 
 def _slope(basis: Floats, base: Floats, tangent: Floats, dt: Floats) -> Floats:

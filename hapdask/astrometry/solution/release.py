@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.solution.geometry import correction_of, design
+from hapdask.astrometry.solution.motions import FieldMotion
 from hapdask.errors import StoreError
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.selection import Verdict
 
 Floats = NDArray[np.float64]
-FORMAT = 1
+FORMAT = 2
 _SHOWN = 20
 
 
@@ -45,11 +46,13 @@ class SolvedExposure:
     relative : tuple of tuple of float, shape (6, 6), mas**2
         Against the published exposures that were held.
     floor : float, mas
-        The detector's systematic error per axis; in no covariance.
+        Systematic error per axis, in no covariance: the detector's, and where the tie is to
+        published exposures alone theirs as well, once.
     group : int
         Exposures tied to each other by sources have one number; -1: tied to none.
     tie : {"references", "shared", "published", "header"}
-        Its own reference stars; those of others, by common sources; published exposures; nothing.
+        Its own reference stars; those of others, by common sources; published exposures or their
+        sources; nothing.
     detections, used, stars, shared : int
         Sources given; those that the solution rests on, of them reference stars, and those seen by
         other exposures.
@@ -183,6 +186,8 @@ class Release:
     chi_square, freedom : float
         Of what was solved in this version.
     notes : tuple of str
+    motions : tuple of FieldMotion
+        How the fields' stars move together, as far as stars of measured motion tell it.
     """
 
     version: int
@@ -193,6 +198,7 @@ class Release:
     chi_square: float
     freedom: float
     notes: tuple[str, ...] = ()
+    motions: tuple[FieldMotion, ...] = ()
 
     def __getitem__(self, name: str) -> SolvedExposure:
         """Return an exposure; KeyError if there is none."""
@@ -248,6 +254,7 @@ class Release:
             "chi_square": self.chi_square,
             "freedom": self.freedom,
             "notes": list(self.notes),
+            "motions": [asdict(m) for m in self.motions],
         }
 
     @classmethod
@@ -275,6 +282,7 @@ class Release:
                 chi_square=float(data["chi_square"]),
                 freedom=float(data["freedom"]),
                 notes=tuple(data["notes"]),
+                motions=tuple(FieldMotion(**m) for m in data["motions"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(

@@ -98,7 +98,7 @@ class _Squares:
 def _squares(problem: Problem, residual: Floats, prior: Floats, variance: Floats) -> _Squares:
     scaled = (prior / problem.prior_error) ** 2
     square = np.sum(residual**2, axis=1) / variance
-    known = problem.star >= 0
+    known = problem.placed
     return _Squares(square, known * scaled[:, :2].sum(axis=1), scaled[:, 2:].sum(axis=1))
 
 

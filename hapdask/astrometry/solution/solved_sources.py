@@ -32,9 +32,6 @@ def _of_group(problem: Problem, solved: Solved) -> SolvedSources:
     shift = np.einsum("nk,nkc->nc", state[:, :2], problem.tangent[keep], optimize=False) / MAS
     ra, dec = sky_of(problem.base[keep] + shift)
     error = np.sqrt(np.diagonal(solved.covariances.sources[keep], axis1=1, axis2=2))
-    still = ~problem.drifting[keep] & (problem.prior_error[keep, 2] < 1e-2)
-    reference = problem.star[keep] >= 0
-    kind = np.where(reference, "reference", np.where(still, "galaxy", "star"))
     return SolvedSources(
         ra=_rounded(ra, 10),
         dec=_rounded(dec, 10),
@@ -46,7 +43,7 @@ def _of_group(problem: Problem, solved: Solved) -> SolvedSources:
         pmra_error=_rounded(error[:, 2], 4),
         pmdec_error=_rounded(error[:, 3], 4),
         detections=tuple(int(c) for c in count[keep]),
-        kind=tuple(str(k) for k in kind),
+        kind=tuple(problem.kind[keep].tolist()),
     )
 
 

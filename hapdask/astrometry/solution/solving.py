@@ -16,6 +16,7 @@ from hapdask.astrometry.solution.association import Association, associate
 from hapdask.astrometry.solution.figures import Part, solved_exposures
 from hapdask.astrometry.solution.inputs import ExposureSources, References, Stars, in_order
 from hapdask.astrometry.solution.iterating import iterate
+from hapdask.astrometry.solution.motions import drifts, merged_motions
 from hapdask.astrometry.solution.parameters import JointParameters
 from hapdask.astrometry.solution.problem import make_problem
 from hapdask.astrometry.solution.release import Release, SolvedExposure
@@ -86,6 +87,8 @@ def solve(
         In any order.  With ``published``, the new ones and, as they were, those published ones
         that overlap them.
     references : ReferenceCatalog, optional
+        Sources of ``published`` may be among them (their very numbers): reference stars with
+        common errors, those of its exposures and of its motions.
     parameters : JointParameters, optional
     published : Release, optional
         Its exposures are held where they are: nothing in it changes.  Without it all exposures are
@@ -108,11 +111,13 @@ def solve(
     given = [e for e in given if e.name not in held or held[e.name].verdict.status != "rejected"]
     usable = [e.usable() for e in given]
     ordered, rows = [u[0] for u in usable], [u[1] for u in usable]
-    stars = Stars.of(references, parameters.reference_error)
-    association = associate(ordered, stars, parameters.radius)
+    stars = Stars.of(references, parameters.reference_error, _kinds(published))
+    known = () if published is None else published.motions
+    drift = drifts(ordered, stars, known, parameters)
+    association = associate(ordered, stars, parameters.radius, drift)
     free = np.array([e.name not in held for e in given], bool)
     parts = [
-        _settled(ordered, group, association, stars, held, parameters)
+        _settled(ordered, group, association, stars, held, parameters, published)
         for group in _groups(ordered, association, free)
     ]
     release = _release(given, parts, published, parameters)
@@ -126,13 +131,14 @@ def _settled(
     stars: Stars,
     held: dict[str, SolvedExposure],
     parameters: JointParameters,
+    published: Release | None,
 ) -> Part:
     """Solve a group until no exposure and no reference stars in it fit by chance alone."""
     start = {name: np.array(solved.parameters) for name, solved in held.items()}
     refused: dict[str, str] = {}
     notes: list[str] = []
     while True:
-        problem = make_problem(exposures, group, association, stars, start, parameters)
+        problem = make_problem(exposures, group, association, stars, start, parameters, published)
         covariance = np.zeros((len(group), 6, 6))
         for k, name in enumerate(problem.names):
             if name in held:
@@ -146,6 +152,14 @@ def _settled(
         association = association.without(group[list(found.exposures)])
         if found.stars:
             association = association.without_stars(group)
+
+
+def _kinds(published: Release | None) -> dict[tuple[float, float, float], str]:
+    """Give the kinds of a release's sources by what tells them: place and epoch."""
+    if published is None:
+        return {}
+    s = published.sources
+    return dict(zip(zip(s.ra, s.dec, s.epoch, strict=True), s.kind, strict=True))
 
 
 def _held(given: Sequence[ExposureSources], published: Release | None) -> dict[str, SolvedExposure]:
@@ -212,7 +226,9 @@ def _release(
     version = 1 if published is None else published.version + 1
     solved, notes = solved_exposures(given, parts, version, published)
     sources = solved_sources([(part.problem, part.solved) for part in parts])
+    motions = merged_motions((), [m for part in parts for m in part.problem.motions])
     if published is not None:
+        motions = merged_motions(published.motions, motions)
         sources = merged(published.sources, sources, parameters.radius)
         solved += list(published.exposures)
     return Release(
@@ -224,6 +240,7 @@ def _release(
         chi_square=float(f"{sum(p.solved.square for p in parts):.6e}"),
         freedom=float(f"{sum(p.solved.freedom for p in parts):.6e}"),
         notes=tuple(notes),
+        motions=motions,
     )
 
 

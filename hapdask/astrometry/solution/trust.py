@@ -128,7 +128,7 @@ def _share_by_chance(problem: Problem, solved: Solved) -> Floats:
     nearest = np.minimum(np.append(gap, np.inf), np.insert(gap, 0, np.inf))
     years = np.empty_like(nearest)
     years[order] = nearest
-    star = p.star[p.source] >= 0
+    star = p.placed[p.source]
     to_star = np.where(star, np.abs(epoch - p.source_epoch[p.source]), np.inf)
     years = np.minimum(years, to_star)
     drift = np.where(np.isfinite(years), years, 0.0) * p.prior_error[p.source, 2]
@@ -145,7 +145,7 @@ def _supported(problem: Problem, solved: Solved) -> Bools:
     """
     used = solved.weights.used
     count = np.bincount(problem.source[used], minlength=len(problem.star))
-    held = (problem.star >= 0) & solved.weights.place_used
+    held = problem.placed & solved.weights.place_used
     return np.asarray((count + held + solved.weights.motion_used)[problem.source] >= 3)
 
 
@@ -160,7 +160,7 @@ def _scattered(problem: Problem, solved: Solved) -> dict[int, str]:
 
 
 def _of_stars(problem: Problem, solved: Solved, near: int) -> str:
-    known = problem.star >= 0
+    known = problem.placed
     if not known.any():
         return ""
     seen = np.bincount(problem.source[solved.weights.used], minlength=len(problem.star)) > 0

@@ -11,7 +11,6 @@ import numpy as np
 from hapdask.astrometry.detection import Guiding
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.headers.facts import WcsFacts
-from hapdask.astrometry.solution.parameters import floor_of
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
 
@@ -70,7 +69,7 @@ def exposure_row(
         "matches": placement.matches,
         "rms_mas": placement.rms_mas,
         "error_mas": placement.error_mas,
-        "floor_mas": floor_of(f"{opened.instrument}.{opened.detector}"),
+        "floor_mas": placement.floor_mas,
         "header_mas": placement.header_mas,
         "east_mas": east,
         "north_mas": north,

@@ -107,7 +107,7 @@ def test_visits_without_reference_stars():
     assert np.median(near[:, 0]) < 1.0
     assert np.max(near[:, 0] / near[:, 1]) < 3.0
     assert np.max(far[:, 0] / far[:, 1]) < 3.0
-    assert 15.0 < np.median(far[:, 1]) < 16.0  # 5 years of the field's unknown motion, and 3 more
+    assert 5.0 < np.median(far[:, 1]) < 9.0  # 5 years of what 40 stars leave of the field's motion
 
 
 def test_galaxies_tie_visits_years_apart():

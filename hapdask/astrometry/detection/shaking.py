@@ -1,0 +1,203 @@
+"""Whether the telescope shook: many round sources of one width, far wider than a star.
+
+Jitter smears a star over some hundred pixels, until no peak is left that the star finder, made for
+sharp ones, could find, and cosmic rays outnumber it by far.  A running median takes the cosmic rays
+away, and with them all sharp stars; what is wide stays.  Of that, galaxies have any width and any
+shape: only jitter makes all alike.
+
+Source of the widths (moments weighted by an ellipse that is fitted to them): Bernstein and Jarvis
+2002, AJ 123, 583.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapdask.astrometry.detection.chip_image import ChipImage, Floats, Image, Indices, Mask
+from hapdask.astrometry.detection.clusters import by_chance
+from hapdask.astrometry.detection.psf import Psf
+
+#: Side of the running median, pixels; the samples that are kept are at most so far apart, arcsec,
+#: and at most a side.
+_SIDE, _APART = 3, 0.12
+#: Rows of samples at a time.
+_ROWS = 128
+#: Sigma of the Gaussian that peaks are looked for with, arcsec and least in samples; their height
+#: in noise; how many, the brightest.
+_SMOOTH, _LEAST_SMOOTH, _HEIGHT, _MOST = 0.12, 0.7, 8.0, 150
+#: Half of a stamp, arcsec, and its bounds in samples.
+_HALF, _HALF_LEAST, _HALF_MOST = 0.9, 4, 11
+#: Steps of a weighted moment; its largest step and distance from the peak, samples.
+_STEPS, _STEP, _AWAY = 25, 0.5, 3.0
+#: Least signal to noise of what has a width.
+_SNR = 20.0
+#: Largest ellipticity of what is round, and within which factor widths agree; the chance that a
+#: galaxy has both; the part of the sources that must; how many at least; and the logarithm of the
+#: largest probability of chance.
+_ROUND, _SAME, _LIKELY, _PART, _FEWEST, _CHANCE = 0.2, 1.17, 0.08, 0.5, 5, -4.5
+#: Least width (rms on each axis) that shaking adds, arcsec.
+_ADDED = 0.08
+
+
+class Widths(NamedTuple):
+    """Of what is left of a chip without what is sharp.
+
+    Attributes
+    ----------
+    width : ndarray of float64, shape (n,), arcsec
+        Sigma, geometric mean of both axes.
+    ellipticity : ndarray of float64
+        (a**2 - b**2) / (a**2 + b**2).
+    steady : float, arcsec
+        Width of a star, had it been wide enough to stay.
+    """
+
+    width: Floats
+    ellipticity: Floats
+    steady: float
+
+
+class Shaking(NamedTuple):
+    """The width that round sources share.
+
+    Attributes
+    ----------
+    added : float, arcsec
+        To a star's: rms on each axis; NaN where there is none.
+    agreeing, sources : int
+    sure : bool
+    """
+
+    added: float
+    agreeing: int
+    sources: int
+    sure: bool
+
+
+def measure_widths(image: ChipImage, psf: Psf, scale: float, *, hit: bool) -> Widths:
+    """Measure what is wide.
+
+    Parameters
+    ----------
+    image : ChipImage
+    psf : Psf
+        Expected.
+    scale : float, arcsec / pixel
+    hit : bool
+        Whether there are cosmic rays to be taken away.
+    """
+    from scipy import ndimage
+
+    side = _SIDE if hit else 1
+    every = int(np.clip(round(_APART / scale), 1, side))
+    light, apart = _without_sharp(image, side, every), scale * every
+    steady = scale * math.sqrt(psf.sigma**2 + side**2 / 12.0)
+    sigma = max(_SMOOTH / apart, _LEAST_SMOOTH)
+    smooth = ndimage.gaussian_filter(light, sigma)
+    half = int(np.clip(round(_HALF / apart), _HALF_LEAST, _HALF_MOST))
+    x, y = _peaks(smooth, half)
+    around = np.arange(-half, half + 1)
+    stamps = light[y[:, None, None] + around[:, None], x[:, None, None] + around]
+    weighted, moments = _moments(stamps.astype(np.float64), half, math.sqrt(2.0) * sigma)
+    xx, yy, xy = moments
+    width = np.maximum(xx * yy - xy**2, 0.0) ** 0.25
+    snr = weighted / np.maximum(math.sqrt(math.pi) * width * _scatter(light), 1e-9)
+    kept = snr > _SNR
+    ellipticity = np.hypot(xx - yy, 2.0 * xy) / np.maximum(xx + yy, 1e-9)
+    return Widths(width[kept] * apart, ellipticity[kept], steady)
+
+
+def common_width(chips: Sequence[Widths]) -> Shaking:
+    """Find the width that round sources of an exposure share, by chip."""
+    parts = [np.square(chip.width) - chip.steady**2 for chip in chips]
+    added = np.concatenate([np.empty(0), *parts])
+    whole = np.concatenate([np.empty(0), *(chip.width for chip in chips)])
+    ellipticity = np.concatenate([np.empty(0), *(chip.ellipticity for chip in chips)])
+    n, near = added.size, 2.0 * math.log(_SAME)
+    size = np.log(np.maximum(added, 1e-9))
+    # what is measured is the width as recorded: its error, not that of what was added, is a factor
+    within = near * np.square(whole) / np.maximum(added, 1e-9)
+    fair = (ellipticity < _ROUND) & (added > _ADDED**2)
+    if not fair.any():
+        return Shaking(math.nan, 0, n, False)
+    alike = (np.abs(size - size[:, None]) < within[:, None]) & fair & fair[:, None]
+    best = int(np.argmax(np.count_nonzero(alike, axis=1)))
+    agreeing = int(np.count_nonzero(alike[best]))
+    middle = math.sqrt(float(np.median(added[alike[best]])))
+    sure = agreeing >= max(_FEWEST, _PART * n)
+    sure &= by_chance(agreeing, n, _LIKELY, n) < _CHANCE
+    return Shaking(middle, agreeing, n, sure)
+
+
+def _without_sharp(image: ChipImage, side: int, every: int) -> Image:
+    """Running median of the light above the background, at every so many pixels; unusable: 0."""
+    background, (ny, nx) = image.background, image.shape
+    rows, columns = (
+        np.minimum(np.arange(size) // background.box, count - 1)
+        for size, count in zip((ny, nx), background.level.shape, strict=True)
+    )
+    level = background.level.astype(np.float32)[:, columns]
+    starts = np.arange(0, ny - side + 1, every)
+    found = []
+    for first in range(0, starts.size, _ROWS):
+        some = starts[first : first + _ROWS]
+        taken = slice(int(some[0]), int(some[-1]) + side)
+        light = np.where(image.usable[taken], image.electrons[taken] - level[rows[taken]], 0.0)
+        windows = np.lib.stride_tricks.sliding_window_view(light, (side, side))[::every, ::every]
+        found.append(np.median(windows.reshape(*windows.shape[:2], -1), axis=-1))
+    whole: Image = np.concatenate(found).astype(np.float32)
+    return whole - np.float32(np.median(whole))
+
+
+def _scatter(values: Image) -> float:
+    return 1.4826 * float(np.median(np.abs(values)))
+
+
+def _peaks(smooth: Image, half: int) -> tuple[Indices, Indices]:
+    """Places of the brightest maxima whose stamps are whole."""
+    from scipy import ndimage
+
+    highest: Mask = smooth == ndimage.maximum_filter(smooth, size=5)
+    highest &= smooth > max(_HEIGHT * _scatter(smooth), 1e-6)
+    y, x = np.nonzero(highest)
+    ny, nx = smooth.shape
+    whole = (x >= half) & (y >= half) & (x < nx - half) & (y < ny - half)
+    x, y = x[whole], y[whole]
+    order = np.argsort(-smooth[y, x], kind="stable")[:_MOST]
+    return x[order], y[order]
+
+
+def _moments(stamps: Floats, half: int, sigma: float) -> tuple[Floats, tuple[Floats, ...]]:
+    """Light under a weight of the source's own shape, and that shape: xx, yy, xy.
+
+    A Gaussian weighted by itself has half of its second moments.  What does not converge has none
+    of either.
+    """
+    side = np.arange(-half, half + 1.0)
+    n = len(stamps)
+    x, y, mass = np.zeros(n), np.zeros(n), np.zeros(n)
+    xx, yy, xy = np.full(n, sigma**2), np.full(n, sigma**2), np.zeros(n)
+    sound: NDArray[np.bool_] = np.ones(n, np.bool_)
+    for _ in range(_STEPS):
+        dx, dy = side - x[:, None, None], side[:, None] - y[:, None, None]
+        area = np.maximum(xx * yy - xy**2, 1e-6)
+        a, b, c = ((v / area)[:, None, None] for v in (yy, xx, xy))
+        light = stamps * np.exp(-0.5 * (a * dx**2 + b * dy**2 - 2.0 * c * dx * dy))
+        mass = light.sum(axis=(1, 2))
+        over = 1.0 / np.where(mass > 0.0, mass, np.inf)
+        mx, my = ((light * d).sum(axis=(1, 2)) * over for d in (dx, dy))
+        xx, yy, xy = (
+            2.0 * ((light * d).sum(axis=(1, 2)) * over - m)
+            for d, m in ((dx**2, mx**2), (dy**2, my**2), (dx * dy, mx * my))
+        )
+        x, y = x + np.clip(2.0 * mx, -_STEP, _STEP), y + np.clip(2.0 * my, -_STEP, _STEP)
+        sound &= (mass > 0.0) & (xx > 0.0) & (yy > 0.0) & (xx * yy - xy**2 > 1e-5)
+        sound &= (xx + yy < 2.0 * half**2) & (np.hypot(x, y) < _AWAY)
+        xx, yy, xy = np.where(sound, (xx, yy, xy), [[1.0], [1.0], [0.0]])
+        x, y = x * sound, y * sound
+    return mass * sound, (xx, yy, xy)
