@@ -168,12 +168,14 @@ class Tally:
     rates: dict[str, list[bool]]
     wrong: list[str]
     unknown: int = 0
+    untold: int = 0
 
     def add(self, case: Case, found: Guiding, *, moved: bool) -> None:
         """Count one case."""
         group = f"{'moved' if moved else 'still'}, {case.kind}"
         self.rates.setdefault(group, []).append(found.trailed)
         self.unknown += moved and found.status == "unknown"
+        self.untold += not moved and found.status == "unknown"
         if found.trailed != moved:
             self.wrong.append(f"{case.label}: {found.status}, {found.reason}")
 
@@ -189,7 +191,8 @@ class Tally:
                 Figure(f"  {name}, of {len(each)}", 100.0 * float(np.mean(each)), "%")
                 for name, each in sorted(mine.items())
             ]
-        return [*made, Figure("moved: too few sources to tell", float(self.unknown))]
+        told = (("moved", self.unknown), ("still", self.untold))
+        return [*made, *(Figure(f"{kind}: too few stars to tell", float(n)) for kind, n in told)]
 
 
 def main(argv: Sequence[str] | None = None) -> list[Figure]:

@@ -1,6 +1,6 @@
 """From a placement to the exposure that goes on: record, facts of its WCS, verdict.
 
-Not here: how it was placed (`placing`, `joining`).
+Not here: how it was placed (`placing`, `joining`, `held`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.observe.selection import Verdict
 from hapdask.products.solutions.telling import with_facts
 from hapdask.recipes.alignment.detecting import Detected
+from hapdask.recipes.alignment.held import place_held
 from hapdask.recipes.alignment.placing import Placed, displacement
 from hapdask.recipes.alignment.result import Aligned
 
@@ -56,7 +57,7 @@ def aligned_of(
     """
     if placement is None:
         assert published is not None
-        placement = _held(opened, published)
+        placement = place_held(opened, published)
     if math.isnan(placement.header_mas) and placement.correction is not None:
         placement = replace(placement, header_mas=displacement(opened, placement.correction))
     floor = floor_of(f"{opened.instrument}.{opened.detector}")
@@ -80,24 +81,6 @@ def aligned_of(
         catalog=placed.catalogs.get(placement.catalog)
         or next(iter(placed.catalogs.values()), None),
         inquiries=placed.inquiries,
-    )
-
-
-def _held(opened: ExposureRecord, published: Release) -> Placement:
-    """Place an exposure where a published release has it."""
-    solved = published[opened.name]
-    return Placement(
-        opened.name,
-        status="relative" if solved.tie == "header" else "aligned",
-        reason=f"held as in release {published.version}",
-        correction=solved.correction,
-        catalog=f"release{published.version}",
-        method="joint",
-        geometry=solved.geometry,
-        matches=solved.used,
-        rms_mas=math.hypot(*solved.rms),
-        error_mas=math.sqrt(2.0) * solved.error_mas(),
-        grade=1 if solved.tie == "references" else 2,
     )
 
 

@@ -65,6 +65,11 @@ class VisitAlignment:
     stars: Mapping[str, Stars] = field(default_factory=dict)
     references: Mapping[str, Stars] = field(default_factory=dict)
 
+    @property
+    def untied(self) -> frozenset[str]:
+        """Exposures that were tied to nothing."""
+        return frozenset(line.name for line in self.lines if line.status == "unaligned")
+
     def to_json(self, key: str) -> bytes:
         """Write it, with what it depends on."""
         content = {

@@ -20,7 +20,7 @@ from hapdask.observe.visits.tree import VisitTree, visit_trees
 from hapdask.products.report.model import AlignmentLine
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.svm.names import manifest_name
-from hapdask.recipes.reporting import LeftOut, Listener, Step, silence, timed
+from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence, timed
 from hapdask.recipes.svm.aligned import VisitAlignment
 from hapdask.recipes.svm.aligning import AlignmentSettings, align_visit
 from hapdask.recipes.svm.frames import fields_of
@@ -189,6 +189,8 @@ class VisitMaking:
             self.alignment = align_visit(self.task.exposures, self.task.alignment, self.shop)
         self.left_out += self.alignment.left_out
         records = self._told(self.alignment)
+        if not records:
+            raise none_left(self.left_out)
         studio = self._studio(self.alignment)
         for run in self._runs(records, studio):
             self.runs.append(run)
@@ -253,12 +255,15 @@ class VisitMaking:
 
     def _runs(self, records: Mapping[str, ExposureRecord], studio: Studio) -> Iterator[DetectorRun]:
         """List the detectors, each field of them by itself, of the exposures that are left."""
-        (tree,) = visit_trees(list(records.values()))
+        assert self.alignment is not None
+        # the archive's products hold all exposures, wherever they lie
+        untied = () if self.task.settings.is_archive else self.alignment.untied
+        (tree,) = visit_trees(list(records.values()), untied=untied)
         self.tree = tree
         for detector in tree.detectors:
             members = [records[name] for name in detector.framed]
             for number, group in enumerate(fields_of(members) if members else (), 1):
-                (part,) = visit_trees(group)
+                (part,) = visit_trees(group, untied=untied)
                 (product,) = part.detectors
                 yield DetectorRun(
                     tree,

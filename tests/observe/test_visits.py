@@ -233,6 +233,26 @@ def test_cte_corrected_exposures_stand_apart_from_others(make):
     assert tree.detectors[0].suffix == "flc"
 
 
+def test_exposures_without_a_tie_stand_apart_where_others_have_one(make):
+    records = records_of(
+        make,
+        uvis("ib4606c1q", "F814W"),
+        uvis("ib4606c2q", "F814W"),
+        uvis("ib4606c3q", "F814W"),
+        uvis("ib4606c4q", "F606W"),
+        uvis("ib4606c5q", "F606W"),
+    )
+    untied = {"ib4606c3q", "ib4606c4q", "ib4606c5q"}
+    (tree,) = visit_trees(records, untied=untied)
+    found = {f.filter: (f.exposures, f.apart) for f in tree.detectors[0].filters}
+    assert found["f814w"] == (("ib4606c1q", "ib4606c2q"), ("ib4606c3q",))
+    assert found["f606w"] == (("ib4606c4q", "ib4606c5q"), ())  # as good as each other
+    assert tree.detectors[0].total_members == ("ib4606c1q", "ib4606c2q")
+    assert tree.notes == ("f814w: ib4606c3q is not aligned, and only in a product of its own",)
+    everyone = {r.name for r in records}
+    assert visit_trees(records, untied=everyone) == visit_trees(records)
+
+
 def test_several_visits_are_several_trees(make):
     rows = [uvis("ib4607c1q", "F814W"), uvis("ib4606c1q", "F814W"), uvis("ib4606c2q", "F606W")]
     trees = visit_trees(records_of(make, *rows))

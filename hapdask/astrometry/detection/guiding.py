@@ -1,8 +1,9 @@
 """Whether the telescope held still, told from the sources of an exposure.
 
 Three ways to fail, and what each does to every source alike: a drift makes one streak (`streaks`),
-jitter one width (`streaks`), a lock lost and found again two images (`doubles`).  Charge left
-behind along the columns makes streaks too, but none near the amplifier.
+jitter one width (`streaks`, and `shaking` where nothing sharp is left), a lock lost and found again
+two images (`doubles`).  Charge left behind along the columns makes streaks too, but none near the
+amplifier.
 
 The purpose of HAP's ``verify_guiding``; not its way, which looks for straight lines.
 """
@@ -10,21 +11,23 @@ The purpose of HAP's ``verify_guiding``; not its way, which looks for straight l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hapdask.astrometry.detection.chip_image import read_image
+from hapdask.astrometry.detection.chip_image import ChipImage, read_image
 from hapdask.astrometry.detection.doubles import find_double
-from hapdask.astrometry.detection.psf import expected_psf
+from hapdask.astrometry.detection.psf import Psf, expected_psf
 from hapdask.astrometry.detection.quadrupoles import WIDEST, measure_quadrupoles
 from hapdask.astrometry.detection.run import detect_sources
+from hapdask.astrometry.detection.shaking import common_width, measure_widths
 from hapdask.astrometry.detection.shapes import LEAST_SNR, Shapes, measure_shapes
 from hapdask.astrometry.detection.streaks import Streak, common_blur, common_streak
-from hapdask.astrometry.sources import EDGE, SATURATED, SourceList
+from hapdask.astrometry.sources import COSMIC_RAY, EDGE, SATURATED, SourceList
 from hapdask.config.detection import StarParameters, load_detection
 from hapdask.observe.instruments import instrument_of
+from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 
 #: What QUALITY says where guiding failed, and FGSLOCK where it was not fine.
@@ -38,6 +41,11 @@ _SAMPLED, _FAR_SNR = 0.4, 120.0
 _ALONG, _NEAR = 15.0, 0.35
 #: Part of the excess that is there as well, if it is a trail.
 _CONSTANT = 0.4
+#: Signal to noise of a source that is as sharp as a star and hardly ever a cosmic ray, and how many
+#: must be there for an exposure to be good.
+_STAR_SNR, _STARS = 60.0, 5
+#: So many that are as bright as this: nothing has shaken, and nobody need look.
+_BRIGHT_SNR, _MANY = 100.0, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +122,15 @@ def check_guiding(
         found = closer if closer.trailed else found
     if not found.trailed:
         stars = detect_sources(record, parameters) if sources is None else sources
-        found = _judge_pairs(record, stars) or found
+        found = (
+            _judge_pairs(record, stars)
+            or _judge_widths(record, parameters, stars)
+            or _sure_of_good(found, stars)
+        )
     lock = cards.get("FGSLOCK", "")
     if any(word in lock for word in _COARSE):
         warned = f"{found.reason}; FGSLOCK of the header says {lock.upper()}"
-        found = Guiding(
-            found.status, warned, found.length, found.angle, found.significance, found.sources
-        )
+        found = replace(found, reason=warned)
     return found
 
 
@@ -129,7 +139,24 @@ def _shapes(
 ) -> tuple[list[Shapes], list[Shapes]]:
     """Shapes on every chip that can be used: of segments, and of what hardly fills a pixel."""
     segments, points = [], []
-    hit = not record.unit.endswith("/ s")  # a ramp has lost its cosmic rays
+    for chip, image, psf in _images(record, parameters):
+        # a star hardly wider than the charge of a particle: most particles must go
+        least = _FAR_SNR if _is_hit(record) and psf.sigma < _SAMPLED else LEAST_SNR
+        segments.append(measure_shapes(image, chip, psf, least))
+        if psf.sigma < WIDEST:
+            points.append(measure_quadrupoles(image, chip, psf, least))
+    return segments, points
+
+
+def _is_hit(record: ExposureRecord) -> bool:
+    """Whether there are cosmic rays; a ramp has lost them."""
+    return not record.unit.endswith("/ s")
+
+
+def _images(
+    record: ExposureRecord, parameters: StarParameters
+) -> Iterator[tuple[ChipRecord, ChipImage, Psf]]:
+    """Every chip that can be used, one at a time, and what its stars should look like."""
     for chip in record.chips:
         image = read_image(
             record,
@@ -138,15 +165,8 @@ def _shapes(
             saturated_bits=parameters.saturated_bits or 0,
             box=parameters.box,
         )
-        if image is None:
-            continue
-        psf = expected_psf(record, chip, parameters.blur)
-        # a star hardly wider than the charge of a particle: most particles must go
-        least = _FAR_SNR if hit and psf.sigma < _SAMPLED else LEAST_SNR
-        segments.append(measure_shapes(image, chip, psf, least))
-        if psf.sigma < WIDEST:
-            points.append(measure_quadrupoles(image, chip, psf, least))
-    return segments, points
+        if image is not None:
+            yield chip, image, expected_psf(record, chip, parameters.blur)
 
 
 def judge_shapes(chips: Sequence[Shapes]) -> Guiding:
@@ -202,3 +222,39 @@ def _judge_pairs(record: ExposureRecord, sources: SourceList) -> Guiding | None:
     angle = math.degrees(math.atan2(double.east, double.north)) % 180.0
     told = f'{double.pairs} sources have a second image {apart:.2f}" away at {angle:.0f} degrees'
     return Guiding("trailed", f"the lock was lost: {told}", apart, angle, 0.0, double.sources)
+
+
+def _judge_widths(
+    record: ExposureRecord, parameters: StarParameters, sources: SourceList
+) -> Guiding | None:
+    """Say whether all stars are smeared beyond recognition; None where they are not."""
+    if _count_stars(sources, _BRIGHT_SNR) >= _MANY:
+        return None
+    hit = _is_hit(record)
+    shaking = common_width(
+        [
+            measure_widths(image, psf, chip.idcscale or chip.distortion.pixel_scale, hit=hit)
+            for chip, image, psf in _images(record, parameters)
+        ]
+    )
+    if not shaking.sure:
+        return None
+    told = f"{shaking.agreeing} of {shaking.sources} wide sources are round and as wide"
+    return Guiding(
+        "trailed",
+        f'the telescope shook by {shaking.added:.2f}" (rms): {told}',
+        sources=shaking.sources,
+    )
+
+
+def _sure_of_good(found: Guiding, sources: SourceList) -> Guiding:
+    """Say so where hardly any star tells that an exposure is good."""
+    n = _count_stars(sources, _STAR_SNR)
+    if found.status != "good" or n >= _STARS:
+        return found
+    return replace(found, status="unknown", reason=f"{found.reason}; only {n} plain stars")
+
+
+def _count_stars(sources: SourceList, snr: float) -> int:
+    plain = sources.without(SATURATED | EDGE | COSMIC_RAY)
+    return int(np.count_nonzero(plain.snr > snr))

@@ -160,9 +160,7 @@ class ExposureSources:
         """
         if record.correction is not None:
             raise ParameterError(f"{record.name} is corrected already: give the record opened")
-        borders = [unit_vectors(*chip.border()) for chip in record.chips]
-        ra0, dec0 = (float(c) for c in sky_of(np.sum([b.mean(axis=0) for b in borders], axis=0)))
-        center = (round(ra0, 9), round(dec0, 9))
+        center = middle_of(record)
         xi, eta = (3600.0 * c for c in project(*sources.sky(record), *center))
         scale = {chip.extver: chip.distortion.pixel_scale for chip in record.chips}
         pixel = np.array([scale[int(e)] for e in sources.extver])
@@ -299,6 +297,13 @@ class Stars:
             which=order,
             known=_known_as(c, kinds or {}),
         )
+
+
+def middle_of(record: ExposureRecord) -> tuple[float, float]:
+    """RA and Dec of the middle of an exposure's chips, degrees, to 9 digits."""
+    borders = [unit_vectors(*chip.border()) for chip in record.chips]
+    ra, dec = (float(c) for c in sky_of(np.sum([b.mean(axis=0) for b in borders], axis=0)))
+    return round(ra, 9), round(dec, 9)
 
 
 def _known_as(

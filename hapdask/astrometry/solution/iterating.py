@@ -79,7 +79,9 @@ def iterate(problem: Problem, held: Floats) -> Solved:
         system = eliminate(problem, information, theta, state, weights)
         # Weights change from solution to solution: the old factor begins, and products finish;
         # from soft weights to hard ones they change too much for that.
-        step = None if factor is None or k == _SOFT else refined_step(system, factor)
+        step = None
+        if factor is not None and k != _SOFT:
+            step = refined_step(system, factor, rough=k < _SOFT)
         if step is None:
             factor = None  # gives its memory back before the next one is made
             factor, of_factor = factorise(system, problem.parameters.dense_columns), weights

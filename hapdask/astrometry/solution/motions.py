@@ -85,8 +85,10 @@ def field_motions(
         mean, sigma, count = _mean(motion[here], error[here], parameters.pm_scatter)
         east, north = local_axes(areas.center[a : a + 1])[0] @ areas.axes[a].T @ mean
         ra, dec = (float(c) for c in sky_of(areas.center[a]))
-        figures = (round(float(v), 4) + 0.0 for v in (east, north, sigma))
-        found.append(FieldMotion(round(ra, 6), round(dec, 6), *figures, count))
+        figures = [round(float(v), 4) + 0.0 for v in (east, north, sigma)]
+        found.append(
+            FieldMotion(round(ra, 6), round(dec, 6), figures[0], figures[1], figures[2], count)
+        )
     return found
 
 
@@ -122,7 +124,7 @@ def better(
     places = unit_vectors([m.ra for m in published], [m.dec for m in published])
     best = []
     for a, own in enumerate(here):
-        known = [published[k] for k in np.flatnonzero(areas.has(a, places))]
+        known = [published[k] for k in np.flatnonzero(areas.has(a, places)).tolist()]
         known += [] if own is None else [own]
         known = [m for m in known if m.stars]
         best.append(min(known, key=lambda m: m.error) if known else None)
@@ -207,7 +209,7 @@ def drifts(
         rows = np.flatnonzero(alone.has(0, stars.direction))
         known = better(field_motions(stars, rows, alone, parameters), published, alone)
         mine = np.flatnonzero(area == a)
-        told = all(exposures[k].galaxy is not None for k in mine)
+        told = all(exposures[k].galaxy is not None for k in mine.tolist())
         mean, _ = expected_motion(alone, known, parameters, galaxies_told=told)
         found[mine] = mean[0] @ alone.axes[0]
     return found

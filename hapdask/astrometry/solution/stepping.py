@@ -18,8 +18,9 @@ Floats = NDArray[np.float64]
 
 #: Products before a new factor is cheaper.
 _MOST = 40
-#: What is left of the gradient, in the norm of the preconditioner, relative.
-_LEFT = 1e-10
+#: What is left of the gradient, in the norm of the preconditioner, squared and relative; and while
+#: weights are soft, and the next step will be another anyway.
+_LEFT, _LEFT_ROUGH = 1e-8, 1e-4
 
 
 def exact_step(system: Eliminated, factor: Factor) -> Floats:
@@ -27,7 +28,7 @@ def exact_step(system: Eliminated, factor: Factor) -> Floats:
     return _spread(system, factor.solve(_chosen(system, system.right)))
 
 
-def refined_step(system: Eliminated, factor: Factor) -> Floats | None:
+def refined_step(system: Eliminated, factor: Factor, *, rough: bool = False) -> Floats | None:
     """Give the step by the factor of a system like it; None where that takes too long.
 
     Parameters
@@ -35,6 +36,8 @@ def refined_step(system: Eliminated, factor: Factor) -> Floats | None:
     system : Eliminated
     factor : Factor
         Of a system with the same unknowns.
+    rough : bool
+        A step that is right to a percent is enough.
 
     Returns
     -------
@@ -44,9 +47,9 @@ def refined_step(system: Eliminated, factor: Factor) -> Floats | None:
     solved = np.zeros_like(residual)
     begun = factor.solve(residual)
     along, size = begun, float(residual @ begun)
-    first = size
+    enough = (_LEFT_ROUGH if rough else _LEFT) * size
     for _ in range(_MOST):
-        if size <= _LEFT * first:
+        if size <= enough:
             return _spread(system, solved)
         product = _chosen(system, system.product(_spread(system, along)).ravel())
         curvature = float(along @ product)

@@ -10,7 +10,7 @@ filter as one to be cleaned by itself, for it asks before the others are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -39,7 +39,8 @@ class FilterProduct:
     suffix : {"flc", "flt"}
         Of the members.
     apart : tuple of str
-        FLT among FLC: each is aligned and has products of its own; none enters the filter's.
+        FLT among FLC, and exposures without the tie that the others have: each has products of its
+        own; none enters the filter's.
     """
 
     filter: str
@@ -122,7 +123,7 @@ class VisitTree:
     detectors : tuple of DetectorProduct
     left_out : tuple of LeftOut
     notes : tuple of str
-        What is unusual, and changes nothing: two targets, FLT among FLC.
+        What is unusual: two targets, exposures that stand apart from those of their filter.
     """
 
     visit: str
@@ -164,13 +165,19 @@ class VisitTree:
             raise StoreError(f"the data are not the tree of a visit: {error!r}") from error
 
 
-def visit_trees(records: Sequence[ExposureRecord]) -> tuple[VisitTree, ...]:
+def visit_trees(
+    records: Sequence[ExposureRecord], *, untied: Collection[str] = ()
+) -> tuple[VisitTree, ...]:
     """Group exposures into visits and their products.
 
     Parameters
     ----------
     records : sequence of ExposureRecord
         Those that were selected, of any visits, in any order; not stripped.
+    untied : collection of str
+        Names of exposures that alignment could not tie to anything.  They enter no product of
+        several exposures where others are tied: stars that lie elsewhere would be taken for cosmic
+        rays, in the good exposures too.
 
     Returns
     -------
@@ -186,7 +193,7 @@ def visit_trees(records: Sequence[ExposureRecord]) -> tuple[VisitTree, ...]:
     visits: dict[str, list[ExposureRecord]] = {}
     for record in in_hap_order(records):
         visits.setdefault(record.visit, []).append(record)
-    return tuple(_tree(visit, visits[visit]) for visit in sorted(visits))
+    return tuple(_tree(visit, visits[visit], untied) for visit in sorted(visits))
 
 
 def in_hap_order(records: Iterable[ExposureRecord]) -> list[ExposureRecord]:
@@ -209,12 +216,12 @@ def exposure_root(name: str) -> str:
     return f"{name[:8]}{hyphen}{imset}"
 
 
-def _tree(visit: str, records: Sequence[ExposureRecord]) -> VisitTree:
+def _tree(visit: str, records: Sequence[ExposureRecord], untied: Collection[str]) -> VisitTree:
     usable, left_out = _with_names(visit, records)
     by_detector: dict[tuple[str, str], list[ExposureRecord]] = {}
     for record in usable:
         by_detector.setdefault((record.instrument, record.detector), []).append(record)
-    detectors = tuple(_detector(*key, members) for key, members in by_detector.items())
+    detectors = tuple(_detector(*key, members, untied) for key, members in by_detector.items())
     return VisitTree(
         visit=visit,
         proposal=usable[0].proposal if usable else "",
@@ -252,24 +259,28 @@ def _with_names(
     return usable, left_out
 
 
-def _detector(instrument: str, detector: str, records: Sequence[ExposureRecord]) -> DetectorProduct:
+def _detector(
+    instrument: str, detector: str, records: Sequence[ExposureRecord], untied: Collection[str]
+) -> DetectorProduct:
     by_filter: dict[str, list[ExposureRecord]] = {}
     for record in records:
         if role_of(record.filter) != "dispersed":
             by_filter.setdefault(record.filter, []).append(record)
-    filters = tuple(_filter(name, members) for name, members in by_filter.items())
+    filters = tuple(_filter(name, members, untied) for name, members in by_filter.items())
+    tied = [f for f in filters if not set(f.exposures) <= set(untied)]
     return DetectorProduct(
         instrument=instrument,
         detector=detector,
         filters=filters,
         grism=tuple(r.name for r in records if role_of(r.filter) == "dispersed"),
-        total_members=_total_members(filters),
+        total_members=_total_members(tied) or _total_members(filters),
     )
 
 
-def _filter(name: str, records: Sequence[ExposureRecord]) -> FilterProduct:
-    suffix: InputSuffix = "flc" if any(r.suffix == "flc" for r in records) else "flt"
-    members = tuple(r.name for r in records if r.suffix == suffix or suffix == "flt")
+def _filter(name: str, records: Sequence[ExposureRecord], untied: Collection[str]) -> FilterProduct:
+    tied = [r for r in records if r.name not in untied] or records
+    suffix: InputSuffix = "flc" if any(r.suffix == "flc" for r in tied) else "flt"
+    members = tuple(r.name for r in tied if r.suffix == suffix or suffix == "flt")
     return FilterProduct(
         filter=name,
         exposures=members,
@@ -290,14 +301,20 @@ def _total_members(filters: Iterable[FilterProduct]) -> tuple[str, ...]:
 def _notes(
     records: Sequence[ExposureRecord], detectors: Iterable[DetectorProduct]
 ) -> Iterator[str]:
+    suffixes = {r.name: r.suffix for r in records}
     targets = list(dict.fromkeys(r.target for r in records if r.target))
     if len(targets) > 1:
         yield f"{len(targets)} targets in one visit: {', '.join(targets)}"
     for detector in detectors:
         for each in detector.filters:
-            if each.apart:
-                names = ", ".join(each.apart)
+            plain = [n for n in each.apart if suffixes[n] != each.suffix]
+            if plain:
+                names = ", ".join(plain)
                 yield f"{each.filter}: {names} without CTE correction, beside others that have it"
+            lone = [n for n in each.apart if n not in plain]
+            if lone:
+                names, verb = ", ".join(lone), "is" if len(lone) == 1 else "are"
+                yield f"{each.filter}: {names} {verb} not aligned, and only in a product of its own"
         if detector.grism and not detector.filters:
             yield f"{detector.detector}: no direct image beside the dispersed ones"
 

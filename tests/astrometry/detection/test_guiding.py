@@ -8,6 +8,7 @@ import pytest
 from hapdask.astrometry.detection import check_guiding
 from hapdask.astrometry.detection.doubles import find_double
 from hapdask.astrometry.detection.guiding import judge_shapes
+from hapdask.astrometry.detection.shaking import Widths, common_width
 from hapdask.astrometry.detection.shapes import Shapes
 from hapdask.astrometry.detection.streaks import common_blur, common_streak
 from hapdask.simulate import Motion
@@ -43,6 +44,21 @@ def test_jitter_is_found(observe):
     found = check_guiding(observe(make_scene(13, 150), UVIS, motion=moved).record)
     assert found.trailed
     assert "shook" in found.reason
+
+
+@pytest.mark.parametrize(("jitter", "stars"), [(0.15, 20), (0.3, 40)])
+def test_few_stars_smeared_among_cosmic_rays_are_found(observe, jitter, stars):
+    found = check_guiding(observe(make_scene(15, stars), UVIS, motion=Motion(jitter=jitter)).record)
+    assert found.trailed, found
+    assert "shook" in found.reason
+
+
+@pytest.mark.parametrize("setup", [UVIS, IR], ids=["uvis", "ir"])
+def test_galaxies_without_stars_tell_nothing(observe, setup):
+    found = check_guiding(
+        observe(make_scene(16, 2, size_of(setup), galaxies=40), setup, seed=3).record
+    )
+    assert found.status == "unknown", found
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8])
@@ -123,3 +139,22 @@ def test_few_sources_tell_nothing():
     rng = np.random.default_rng(1)
     assert judge_shapes([shapes_of(rng, 3, plus=2e-3)]).status == "unknown"
     assert judge_shapes([]).status == "unknown"
+
+
+def test_one_width_of_round_sources_is_shaking():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(5, 80))
+        galaxies = Widths(10 ** rng.uniform(-1.1, -0.2, n), rng.random(n) < 0.4, 0.05)
+        assert not common_width([galaxies]).sure
+    alike = [
+        Widths(np.hypot(0.15, steady) * rng.normal(1.0, 0.02, 8), np.ones(8, bool), steady)
+        for steady in (0.05, 0.09)
+    ]
+    found = common_width([*alike, galaxies._replace(**{
+        name: getattr(galaxies, name)[:10] for name in ("width", "smeared")
+    })])  # fmt: skip
+    assert found.sure
+    assert found.added == pytest.approx(0.15, rel=0.1)
+    assert not common_width([each._replace(smeared=np.zeros(8, bool)) for each in alike]).sure
+    assert not common_width([]).sure

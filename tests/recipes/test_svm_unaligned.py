@@ -1,0 +1,61 @@
+"""Exposures of a visit that cannot be aligned or used, beside others that can: none harms them."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from svm_visits import observe_visit
+
+import hapdask as hd
+from hapdask.simulate import PointingError
+
+HEAD = "hst_11665_06_wfc3_uvis"
+OPTIONS = {"pictures": False, "quality": False}
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory):
+    return observe_visit(tmp_path_factory.mktemp("visit"), ("F606W",))
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory):
+    """An exposure whose header is wrong by far more than pointings are."""
+    folder = tmp_path_factory.mktemp("far")
+    wrong = PointingError(0.0, 60.0, 0.0)
+    return observe_visit(folder, ("F606W",), count=1, first=9, error=wrong).paths[0]
+
+
+def _cosmic_rays(path):
+    return int(np.count_nonzero(fits.getdata(path, "DQ") & 4096))
+
+
+def test_an_exposure_without_a_tie_stands_apart_from_those_that_have_one(visit, far, tmp_path):
+    asked = {"refcat": visit.catalog, "threads": 2}
+    alone = hd.svm(visit.paths, **asked).write(tmp_path / "alone", **OPTIONS)
+    beside = hd.svm([*visit.paths, far], **asked).write(tmp_path / "beside", **OPTIONS)
+    status = {line.name: line.status for line in beside.visits[0].lines}
+    assert status == {"ib460601q": "aligned", "ib460602q": "aligned", "ib460609q": "unaligned"}
+    (detector,) = beside.visits[0].tree.detectors
+    assert detector.filters[0].apart == ("ib460609q",)
+    assert detector.total_members == detector.filters[0].exposures
+    assert any("ib460609q is not aligned" in note for note in beside.visits[0].tree.notes)
+    assert len(beside.visits[0].products) == len(alone.visits[0].products) + 1
+    for root in ("ib460601", "ib460602"):  # its stars are no cosmic rays of theirs
+        name = f"{HEAD}_f606w_{root}_flc.fits"
+        assert _cosmic_rays(tmp_path / "beside" / name) == _cosmic_rays(tmp_path / "alone" / name)
+    product = tmp_path / "beside" / f"{HEAD}_f606w_ib4606_drc.fits"
+    assert fits.getval(product, "NDRIZIM") == fits.getval(
+        tmp_path / "alone" / product.name, "NDRIZIM"
+    )
+
+
+def test_a_visit_of_empty_exposures_loses_no_other(visit, tmp_path):
+    dark = observe_visit(tmp_path / "dark", ("F606W",), visit="07", count=1)
+    with fits.open(dark.paths[0], mode="update") as hdus:
+        hdus["SCI"].data[:] = 0.0
+    run = hd.svm([*visit.paths, *dark.paths], refcat=visit.catalog, threads=2)
+    made = run.write(tmp_path / "out", copies=False, **OPTIONS)
+    assert [v.tree.visit for v in made.failed] == ["ib4607"]
+    assert "all pixels of SCI are zero" in made.failed[0].problem
+    assert (tmp_path / "out" / "wfc3_b46_06_visit.json").exists()
+    assert not (tmp_path / "out" / "wfc3_b46_07_visit.json").exists()
