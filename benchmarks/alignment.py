@@ -255,7 +255,7 @@ def without_stars(workdir: Path, visits: int, count: int) -> list[Figure]:
             off += relative_to_solved(solved_visit(workdir, later, seed, count), later)
         true, pulls = [each.true for each in off], [each.true / each.stated for each in off]
         asked = ("<=", 1.0) if years == 1 else ("", 0.0)
-        told = ("<=", 2.0) if years == 5 else ("", 0.0)
+        told = ("<=", 1.0) if years == 5 else ("", 0.0)
         name = f"no stars, {label} after"
         figures += [
             Figure(f"{name}: worst exposure, relative", max(true), "mas", *asked),

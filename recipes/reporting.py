@@ -91,6 +91,15 @@ def rejected(exposures: Iterable[ExposureRecord]) -> list[LeftOut]:
     return found
 
 
+def warned(exposures: Exposures) -> list[LeftOut]:
+    """Name what was given and is used, or is of no use, though nothing is wrong with it."""
+    return [
+        LeftOut(url, verdict.reason)
+        for url, verdict in exposures.verdicts
+        if verdict.status == "warning"
+    ]
+
+
 def silence(step: Step) -> None:
     """Listen and tell nobody."""
 

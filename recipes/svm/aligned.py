@@ -70,6 +70,20 @@ class VisitAlignment:
         """Exposures that were tied to nothing."""
         return frozenset(line.name for line in self.lines if line.status == "unaligned")
 
+    @property
+    def lacks_answer(self) -> bool:
+        """Whether exposures have no tie to a catalog, and one that was asked did not answer."""
+        return any(
+            told["status"] not in ("aligned", "confirmed")
+            and any(asked["status"] == "failed" for asked in told["catalogs"])
+            for told in self.told.get("exposures", ())
+        )
+
+    def is_same_as(self, other: VisitAlignment) -> bool:
+        """Whether products of both are the same: exposures, and where they are put."""
+        mine, others = ([(r.digest, r.wcsname) for r in a.records] for a in (self, other))
+        return mine == others
+
     def to_json(self, key: str) -> bytes:
         """Write it, with what it depends on."""
         content = {

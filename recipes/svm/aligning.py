@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,9 @@ class AlignmentSettings:
         given = self.refcat if isinstance(self.refcat, list | tuple) else [self.refcat]
         names = [each for each in given if isinstance(each, str | Path)]
         tables = [digest_of(_columns(each)) for each in given if not isinstance(each, str | Path)]
-        files = content_of([*names, *([self.file] if self.file else [])])
+        own = (each for each in self.overrides.values() if isinstance(each, str | Path))
+        named = [each for each in own if os.path.isfile(each)]  # catfile, exclusions, refimage
+        files = content_of([*names, *([self.file] if self.file else []), *named])
         return [[str(name) for name in names], tables, self.preset, dict(self.overrides), files]
 
 
@@ -93,6 +96,8 @@ def align_visit(
 ) -> VisitAlignment:
     """Align the exposures of a visit, or recall how they were.
 
+    A catalog that did not answer is asked again where exposures have no tie to another.
+
     Parameters
     ----------
     records : sequence of ExposureRecord
@@ -110,12 +115,15 @@ def align_visit(
     objects, key = Objects(str(shop.where)), _key(records, settings)
     raw = objects.get(_NAME)
     known = None if raw is None else VisitAlignment.from_json(raw, key)
-    if known is None:
-        known = _align(records, settings, shop)
-        if settings.preset == "compat":
-            known = _as_hap_does(known, records)
-        objects.put(_NAME, known.to_json(key))
-    return known
+    if known is not None and not known.lacks_answer:
+        return known
+    found = _align(records, settings, shop)
+    if settings.preset == "compat":
+        found = _as_hap_does(found, records)
+    if known is not None and found.is_same_as(known):
+        return known  # asked again in vain: the products keep their date
+    objects.put(_NAME, found.to_json(key))
+    return found
 
 
 def _align(

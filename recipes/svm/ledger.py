@@ -73,7 +73,8 @@ def content_of(paths: Iterable[str | Path]) -> list[Any]:
     found: list[Any] = []
     for path in paths:
         try:
-            found.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
+            with open(path, "rb") as file:
+                found.append(hashlib.file_digest(file, "sha256").hexdigest())
         except OSError:
             found.append(None)
     return found

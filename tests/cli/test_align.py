@@ -90,6 +90,22 @@ def test_what_it_refuses(hapdask, visit, tmp_path, words, code, said):
     assert "Traceback" not in run.err
 
 
+def test_a_headerlet_of_another_image_is_named(hapdask, visit, refcat, tmp_path):
+    words = ("--refcat", refcat, "--set", "guiding=no", "--residplot", "none", "--no-report")
+    first, second = visit.files
+    assert hapdask("align", first, "-o", tmp_path / "first", *words).code == 0
+    (letter,) = (tmp_path / "first" / "headerlets").iterdir()
+    for made in ("text", "json"):
+        run = hapdask(
+            "align", second, "--headerlets", letter, "-o", tmp_path / made, *words,
+            *(["--json"] if made == "json" else []),
+        )  # fmt: skip
+        assert run.code == 0
+        assert f"{letter}: is for" in run.err
+        assert "not among the exposures" in run.err
+    assert run.json["warnings"][0]["file"] == str(letter)
+
+
 def test_strict_and_in_place(hapdask, visit, refcat, tmp_path):
     path = tmp_path / visit.files[0].name
     path.write_bytes(visit.files[0].read_bytes())

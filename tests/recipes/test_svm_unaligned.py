@@ -6,6 +6,8 @@ from astropy.io import fits
 from svm_visits import observe_visit
 
 import hapdask as hd
+from hapdask.astrometry.references.finding import Inquiry, find_references, source_of
+from hapdask.recipes.alignment import referring
 from hapdask.simulate import PointingError
 
 HEAD = "hst_11665_06_wfc3_uvis"
@@ -59,3 +61,27 @@ def test_a_visit_of_empty_exposures_loses_no_other(visit, tmp_path):
     assert "all pixels of SCI are zero" in made.failed[0].problem
     assert (tmp_path / "out" / "wfc3_b46_06_visit.json").exists()
     assert not (tmp_path / "out" / "wfc3_b46_07_visit.json").exists()
+
+
+def test_a_catalog_that_did_not_answer_is_asked_again(visit, tmp_path, monkeypatch):
+    def run(answer):
+        monkeypatch.setattr(referring, "find_references", answer)
+        made = hd.svm(visit.paths, refcat="GAIAeDR3", threads=2).write(
+            tmp_path, copies=False, **OPTIONS
+        )
+        kept = [product.made.kept for product in made.visits[0].products]
+        return [line.status for line in made.visits[0].lines], kept
+
+    def silent(source, *given, **options):
+        return None, (Inquiry(source.name, "failed", reason="no answer"),)
+
+    def answering(source, *given, **options):
+        return find_references(source_of(visit.catalog), *given, **options)
+
+    def refusing(source, *given, **options):
+        raise AssertionError("a tie that is there needs no catalog")
+
+    assert run(silent) == (["relative"] * 2, [False] * 4)
+    assert run(silent) == (["relative"] * 2, [True] * 4)
+    assert run(answering) == (["aligned"] * 2, [False] * 4)
+    assert run(refusing) == (["aligned"] * 2, [True] * 4)

@@ -47,7 +47,7 @@ _SNR = 20.0
 _ROUND, _WINDOWS = 0.2, ((1.17, 0.08), (1.06, 0.03))
 #: Part of the sources that must agree, how many at least, and the logarithm of the largest
 #: probability of chance.
-_PART, _FEWEST, _CHANCE = 0.5, 5, -4.5
+_PART, _FEWEST, _CHANCE = 0.4, 5, -4.5
 #: Least width (rms on each axis) that shaking adds, arcsec.
 _ADDED = 0.08
 #: Width along the narrow axis, of what a sharp source leaves, below which it is one; and by how
@@ -112,6 +112,8 @@ def measure_widths(image: ChipImage, psf: Psf, scale: float, *, hit: bool) -> Wi
     smooth = ndimage.gaussian_filter(light, sigma)
     half = int(np.clip(round(_HALF / apart), _HALF_LEAST, _HALF_MOST))
     x, y = _peaks(smooth, half)
+    if x.size == 0:
+        return Widths(np.empty(0), np.empty(0, np.bool_), steady)
     around = np.arange(-half, half + 1)
     stamps = light[y[:, None, None] + around[:, None], x[:, None, None] + around]
     weighted, moments = _moments(stamps.astype(np.float64), half, math.sqrt(2.0) * sigma)

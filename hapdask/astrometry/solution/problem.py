@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from hapdask.astrometry.references.motion import earth, julian_year
 from hapdask.astrometry.solution.areas import Areas
 from hapdask.astrometry.solution.association import Association
-from hapdask.astrometry.solution.common import Common, Frame, make_common, own_errors
+from hapdask.astrometry.solution.common import Common, Frame, make_common
 from hapdask.astrometry.solution.geometry import (
     GEOMETRIES,
     MAS,
@@ -29,17 +30,13 @@ from hapdask.astrometry.solution.geometry import (
 from hapdask.astrometry.solution.inputs import GALAXY, SOLVED, ExposureSources, Stars
 from hapdask.astrometry.solution.motions import MEASURED, FieldMotion, better, field_motions
 from hapdask.astrometry.solution.parameters import JointParameters
+from hapdask.astrometry.solution.priors import LOOSE, Sources, which_of
 from hapdask.astrometry.solution.release import Release
 from hapdask.sky.tangent import axes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-#: Proper motion of galaxies: none, to this, mas / yr.
-_AT_REST = 1e-3
-#: A source without any measurement left stays within so much of its base, mas.
-_LOOSE = 1e5
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +125,7 @@ class Problem:
     @property
     def placed(self) -> Bools:
         """Which sources have a place by a reference star, shape (sources,)."""
-        return np.asarray((self.star >= 0) & (self.prior_error[:, 0] < _LOOSE))
+        return np.asarray((self.star >= 0) & (self.prior_error[:, 0] < LOOSE))
 
     def active(self) -> Bools:
         """Tell which unknowns of the blocks are solved for, shape (blocks, 6)."""
@@ -191,52 +188,29 @@ def make_problem(
         Whose sources may be among the stars, and which may know how the field moves.
     """
     mine = [exposures[r] for r in rows]
-    visits = tuple(sorted({e.visit for e in mine}))
     local = np.full(len(exposures), -1, np.int64)
     local[rows] = np.arange(len(rows))
     detection, source, star = _sources(association, local)
     exposure = local[association.exposure[detection]]
     # A held exposure tells by its detections what the release has of its sources: once is enough.
     with_held = np.bincount(source, np.array([e.name in held for e in mine])[exposure], len(star))
-    star = np.where((with_held > 0) & _which(star, stars.solved), -1, star)
+    star = np.where((with_held > 0) & which_of(star, stars.solved), -1, star)
     column = {
         n: np.concatenate([getattr(e, n) for e in exposures])[detection]
         for n in ("xi", "eta", "error", "still")
     }
     epoch = np.array([float(julian_year(e.mjd)) for e in mine])
     weight = column["error"] ** -2.0
-    ours = _Sources.of(association.direction[detection], source, weight, epoch[exposure], star)
+    ours = Sources.of(association.direction[detection], source, weight, epoch[exposure], star)
+    near = np.unique(np.concatenate([association.near[r] for r in rows]))
+    probable = _probable(
+        mine, ours, column["still"], with_held > 0, (stars, near), parameters, published
+    )
     basis = np.stack([axes(*e.center) for e in mine])
     base, source_epoch, parallax = ours.based(stars)
     tangent = local_axes(base)
-    areas = Areas.of(basis[:, 2])
-    frame = Frame.of(stars, areas, areas.nearest(stars.direction), published)
-    prior, prior_error, galaxy = ours.prior(stars, column["still"], parameters, areas, frame)
-    near = np.unique(np.concatenate([association.near[r] for r in rows]))
-    released = _which(star, stars.released)
-    prior_error[(with_held > 0) & released, :2] = _LOOSE
-    motions = field_motions(stars, near, areas, parameters)
-    if published is not None:
-        motions = better(motions, published.motions, areas)
-    moving = _which(star, stars.measured(MEASURED * parameters.pm_scatter))
-    common = make_common(
-        areas,
-        areas.nearest(base),
-        tangent,
-        ~galaxy & ~moving,
-        (prior_error[:, 0] < _LOOSE) & released,
-        moving & _which(star, stars.known == SOLVED),
-        frame,
-        motions,
-        parameters,
-        galaxies_told=all(e.galaxy is not None for e in mine),
-    )
     dt = epoch[exposure] - source_epoch[source]
-    used = np.stack([np.arange(6) < GEOMETRIES[e.geometry] for e in mine])
-    start = np.stack([parameters_of(e.start, e.center) for e in mine])
     return Problem(
-        names=tuple(e.name for e in mine),
-        visits=visits,
         detection=detection,
         exposure=exposure,
         source=source,
@@ -244,26 +218,83 @@ def make_problem(
         error=column["error"],
         design=design(column["xi"], column["eta"]),
         slope=_slope(basis[exposure], base[source], tangent[source], dt),
-        basis=basis,
-        epoch=epoch,
-        visit=np.array([visits.index(e.visit) for e in mine], np.int64),
-        start=np.stack([held.get(e.name, used[k] * start[k]) for k, e in enumerate(mine)]),
-        used=used,
-        held=np.array([e.name in held for e in mine]),
         base=base,
         tangent=tangent,
         source_epoch=source_epoch,
         parallax=parallax,
-        prior=prior,
-        prior_error=prior_error,
-        common=common,
-        motions=tuple(m for m in motions if m is not None),
-        kind=_kinds(galaxy | _which(star, stars.known == GALAXY), _which(star, ~stars.solved)),
-        released=released,
         star=star,
-        earth=earth(np.array([e.mjd for e in mine])),
         parameters=parameters,
+        **_of_exposures(mine, held, epoch, basis),
+        **probable,
     )
+
+
+def _of_exposures(
+    mine: Sequence[ExposureSources], held: dict[str, Floats], epoch: Floats, basis: Floats
+) -> dict[str, Any]:
+    """Give the columns of exposures."""
+    visits = tuple(sorted({e.visit for e in mine}))
+    used = np.stack([np.arange(6) < GEOMETRIES[e.geometry] for e in mine])
+    start = np.stack([parameters_of(e.start, e.center) for e in mine])
+    return {
+        "names": tuple(e.name for e in mine),
+        "visits": visits,
+        "basis": basis,
+        "epoch": epoch,
+        "visit": np.array([visits.index(e.visit) for e in mine], np.int64),
+        "start": np.stack([held.get(e.name, used[k] * start[k]) for k, e in enumerate(mine)]),
+        "used": used,
+        "held": np.array([e.name in held for e in mine]),
+        "earth": earth(np.array([e.mjd for e in mine])),
+    }
+
+
+def _probable(
+    mine: Sequence[ExposureSources],
+    ours: Sources,
+    still: Bools,
+    with_held: Bools,
+    known: tuple[Stars, Ints],
+    parameters: JointParameters,
+    published: Release | None,
+) -> dict[str, Any]:
+    """Give what is probable of the sources, each by itself and together.
+
+    ``known`` are all stars, and those of the exposures' fields.
+    """
+    stars, near = known
+    areas = Areas.of(np.stack([axes(*e.center)[2] for e in mine]))
+    base, _, _ = ours.based(stars)
+    frame = Frame.of(stars, areas, areas.nearest(stars.direction), published)
+    prior, prior_error, galaxy = ours.prior(stars, still, parameters, areas, frame)
+    released = which_of(ours.star, stars.released)
+    prior_error[with_held & released, :2] = LOOSE
+    motions = field_motions(stars, near, areas, parameters)
+    if published is not None:
+        motions = better(motions, published.motions, areas)
+    moving = which_of(ours.star, stars.measured(MEASURED * parameters.pm_scatter))
+    common = make_common(
+        areas,
+        areas.nearest(base),
+        local_axes(base),
+        ~galaxy & ~moving,
+        (prior_error[:, 0] < LOOSE) & released,
+        moving & which_of(ours.star, stars.known == SOLVED),
+        frame,
+        motions,
+        parameters,
+        galaxies_told=all(e.galaxy is not None for e in mine),
+    )
+    galaxy |= which_of(ours.star, stars.known == GALAXY)
+    kind = np.where(galaxy, "galaxy", "star")
+    return {
+        "prior": prior,
+        "prior_error": prior_error,
+        "common": common,
+        "motions": tuple(m for m in motions if m is not None),
+        "kind": np.where(which_of(ours.star, ~stars.solved), "reference", kind),
+        "released": released,
+    }
 
 
 def _sources(association: Association, local: Ints) -> tuple[Ints, Ints, Ints]:
@@ -276,69 +307,6 @@ def _sources(association: Association, local: Ints) -> tuple[Ints, Ints, Ints]:
     order = np.lexsort((detection, number[association.source[detection]]))
     detection = detection[order]
     return detection, number[association.source[detection]], association.star[tie]
-
-
-@dataclass(frozen=True, eq=False)
-class _Sources:
-    """Weighted means over the detections of each source."""
-
-    source: Ints
-    begin: Ints
-    direction: Floats
-    epoch: Floats
-    star: Ints
-
-    @classmethod
-    def of(
-        cls, direction: Floats, source: Ints, weight: Floats, epoch: Floats, star: Ints
-    ) -> _Sources:
-        if not len(star):
-            return cls(source, source, np.zeros((0, 3)), np.zeros(0), star)
-        begin = np.searchsorted(source, np.arange(len(star)))
-        total = np.add.reduceat(weight, begin)
-        mean = np.add.reduceat(direction * weight[:, np.newaxis], begin, axis=0)
-        mean = mean / np.sqrt(np.sum(mean * mean, axis=1, keepdims=True))
-        offset = np.add.reduceat(weight * (epoch - 2000.0), begin) / total
-        # Rounded, so that a published epoch is exactly the one that was used.
-        return cls(source, begin, mean, np.round(2000.0 + offset, 4), star)
-
-    def based(self, stars: Stars) -> tuple[Floats, Floats, Floats]:
-        known, row = self.star >= 0, self.star[self.star >= 0]
-        base, epoch, parallax = self.direction.copy(), self.epoch.copy(), np.zeros(len(self.star))
-        base[known], epoch[known] = stars.direction[row], stars.epoch[row]
-        parallax[known] = stars.parallax[row]
-        return base, epoch, parallax
-
-    def prior(
-        self, stars: Stars, galaxy: Bools, parameters: JointParameters, areas: Areas, frame: Frame
-    ) -> tuple[Floats, Floats, Bools]:
-        """Give places and motions that are probable, their errors, and who is a galaxy."""
-        n = len(self.star)
-        prior, error = np.zeros((n, 4)), np.full((n, 4), _LOOSE)
-        error[:, 2:] = parameters.pm_scatter
-        if n:
-            votes = np.add.reduceat(galaxy.astype(np.int64), self.begin)
-            seen = np.bincount(self.source, minlength=n)
-            error[2 * votes > seen, 2:] = _AT_REST
-        limit = MEASURED * parameters.pm_scatter
-        place, moves = own_errors(stars, areas.nearest(stars.direction), frame, limit)
-        known, row = self.star >= 0, self.star[self.star >= 0]
-        error[known, :2] = place[row]
-        moving = _which(self.star, stars.measured(limit))
-        prior[moving, 2:] = stars.pm[self.star[moving]]
-        error[moving, 2:] = moves[self.star[moving]]
-        return prior, error, np.asarray(~moving & (error[:, 2] == _AT_REST))
-
-
-def _which(star: Ints, chosen: Bools) -> Bools:
-    """Tell which sources are one of the chosen stars."""
-    known = star >= 0
-    known[known] = chosen[star[known]]
-    return np.asarray(known)
-
-
-def _kinds(galaxy: Bools, reference: Bools) -> NDArray[np.str_]:
-    return np.where(reference, "reference", np.where(galaxy, "galaxy", "star"))
 
 
 def _slope(basis: Floats, base: Floats, tangent: Floats, dt: Floats) -> Floats:

@@ -14,7 +14,7 @@ from hapdask.cli.alignment.options import How, Own, Products, References, Source
 from hapdask.cli.console import show_json
 from hapdask.cli.groups import Team, Wcs, spelt_out
 from hapdask.cli.options import thread_count
-from hapdask.cli.runs import open_files, resumable
+from hapdask.cli.runs import open_files, resumable, warn
 from hapdask.errors import ParameterError, PlanError
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def _make(
     from hapdask.recipes.alignment.report import write_report_of
     from hapdask.recipes.alignment.run import align as run_align
     from hapdask.recipes.alignment.writing import refuse_existing_products
+    from hapdask.recipes.reporting import warned
 
     threads = thread_count(team.threads)
     workers = workers_for(team.workers, team.scheduler)
@@ -153,7 +154,8 @@ def _make(
                 threads=threads,
             )
     if as_json:
-        show_json(made_document(found, written, page))
+        show_json(made_document(found, written, warned(exposures), page))
     else:
         show_made(found, written, page)
+    warn(warned(exposures))
     finish_alignment(found, written)

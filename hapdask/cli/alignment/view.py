@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from hapdask.cli.console import (
     time_text,
 )
 from hapdask.cli.exits import DONE, PARTIAL
-from hapdask.cli.reports import left_out_documents
+from hapdask.cli.reports import left_out_documents, warning_documents
 from hapdask.cli.runs import finish
 from hapdask.config.preset_tables import BUILT_IN
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hapdask.recipes.alignment.planning import Planned
     from hapdask.recipes.alignment.result import Alignment
     from hapdask.recipes.alignment.writing import Written
+    from hapdask.recipes.reporting import LeftOut
 
 #: Files that are listed one by one; of more, folders are counted.
 _LISTED = 12
@@ -98,7 +100,9 @@ def show_made(found: Alignment, written: Written, page_path: Path | None) -> Non
     _name_ignored(found.resolved)
 
 
-def made_document(found: Alignment, written: Written, page_path: Path | None) -> dict[str, Any]:
+def made_document(
+    found: Alignment, written: Written, warnings: Sequence[LeftOut], page_path: Path | None
+) -> dict[str, Any]:
     """Make the JSON document of an alignment that is done."""
     code = exit_code(found, written)
     return {
@@ -108,6 +112,7 @@ def made_document(found: Alignment, written: Written, page_path: Path | None) ->
         "files": [str(path) for path in written.files],
         "updated": [str(path) for path in written.updated],
         "failures": left_out_documents(written.failures),
+        "warnings": warning_documents(warnings),
         "notes": list(written.notes),
         "report": None if page_path is None else str(page_path),
     }

@@ -117,10 +117,10 @@ def _make(
         )
         page = None if page_of is None else _write_page(run, made, out, page_of, client)
     if as_json:
-        show_json(made_document(made, page))
+        show_json(made_document(made, run.opened, page))
     else:
         show_made(made, page)
-    warn(warnings_of(made))
+    warn(warnings_of(made, run.opened))
     if strict and made.left_out:
         raise made.left_out[0].error()
     if (code := exit_code(made)) == ERROR:

@@ -18,9 +18,10 @@ from hapdask.cli.console import (
 )
 from hapdask.cli.exits import DONE, ERROR, PARTIAL
 from hapdask.cli.reports import left_out_documents, show_seconds, warning_documents
-from hapdask.recipes.reporting import LeftOut
+from hapdask.recipes.reporting import LeftOut, warned
 
 if TYPE_CHECKING:
+    from hapdask.observe.exposure import Exposures
     from hapdask.recipes.svm.run import SvmMade, SvmRun
     from hapdask.recipes.svm.visit import VisitMade
 
@@ -91,7 +92,7 @@ def plan_document(run: SvmRun) -> dict[str, Any]:
     }
 
 
-def made_document(made: SvmMade, page_path: Path | None) -> dict[str, Any]:
+def made_document(made: SvmMade, opened: Exposures, page_path: Path | None) -> dict[str, Any]:
     """Make the JSON document of a run that is done."""
     code = exit_code(made)
     words = {DONE: "made", PARTIAL: "made in part", ERROR: "error"}
@@ -101,7 +102,7 @@ def made_document(made: SvmMade, page_path: Path | None) -> dict[str, Any]:
         "visits": [_visit(visit) for visit in made.visits],
         "report": None if page_path is None else str(page_path),
         "left_out": left_out_documents(made.left_out),
-        "warnings": warning_documents(warnings_of(made)),
+        "warnings": warning_documents(warnings_of(made, opened)),
         "seconds": {step: round(value, 3) for step, value in made.seconds.items()},
     }
 
@@ -113,13 +114,13 @@ def exit_code(made: SvmMade) -> int:
     return PARTIAL if made.left_out or made.failed else DONE
 
 
-def warnings_of(made: SvmMade) -> tuple[LeftOut, ...]:
-    """Give what is used but should be looked at."""
-    return tuple(
-        LeftOut(record.url, record.verdict.reason)
-        for visit in made.visits
-        for record in visit.records
-        if record.verdict.status == "warning"
+def warnings_of(made: SvmMade, opened: Exposures) -> tuple[LeftOut, ...]:
+    """Give what is used but should be looked at, and what was given for nothing."""
+    records = [record for visit in made.visits for record in visit.records]
+    told = {record.url for record in records}
+    return (
+        *(item for item in warned(opened) if item.file not in told),
+        *(LeftOut(r.url, r.verdict.reason) for r in records if r.verdict.status == "warning"),
     )
 
 
