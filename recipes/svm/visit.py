@@ -17,9 +17,10 @@ from hapdask.drizzling.running import processors
 from hapdask.errors import HapdaskError
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.visits.tree import VisitTree, visit_trees
+from hapdask.products.names import inside
 from hapdask.products.report.model import AlignmentLine
 from hapdask.products.returned.flags import FlagChange
-from hapdask.products.svm.names import manifest_name
+from hapdask.products.svm.names import manifest_name, outcome_name
 from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence, timed
 from hapdask.recipes.svm.aligned import VisitAlignment
 from hapdask.recipes.svm.aligning import AlignmentSettings, align_visit
@@ -192,6 +193,8 @@ class VisitMaking:
         if not records:
             raise none_left(self.left_out)
         studio = self._studio(self.alignment)
+        # that of an earlier run is of other files from here on
+        inside(self.task.out, outcome_name(self.tree)).unlink(missing_ok=True)
         for run in self._runs(records, studio):
             self.runs.append(run)
             run.make()

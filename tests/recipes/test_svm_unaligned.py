@@ -7,7 +7,9 @@ from svm_visits import observe_visit
 
 import hapdask as hd
 from hapdask.astrometry.references.finding import Inquiry, find_references, source_of
+from hapdask.errors import StoreError
 from hapdask.recipes.alignment import referring
+from hapdask.recipes.svm import products
 from hapdask.simulate import PointingError
 
 HEAD = "hst_11665_06_wfc3_uvis"
@@ -85,3 +87,21 @@ def test_a_catalog_that_did_not_answer_is_asked_again(visit, tmp_path, monkeypat
     assert run(silent) == (["relative"] * 2, [True] * 4)
     assert run(answering) == (["aligned"] * 2, [False] * 4)
     assert run(refusing) == (["aligned"] * 2, [True] * 4)
+
+
+def test_a_visit_that_is_made_anew_and_fails_does_not_look_finished(visit, tmp_path, monkeypatch):
+    def run(**parameters):
+        made = hd.svm(visit.paths, refcat=visit.catalog, threads=2, **parameters)
+        return made.write(tmp_path, copies=False, **OPTIONS)
+
+    def full(mosaic, studio):
+        raise StoreError("the disk is full (make room)")
+
+    outcome = tmp_path / "wfc3_b46_06_visit.json"
+    assert not run().failed
+    before = outcome.read_bytes()
+    assert not run().failed
+    assert outcome.read_bytes() == before
+    monkeypatch.setattr(products, "make_mosaic", full)
+    assert run(final_pixfrac=0.7).failed
+    assert not outcome.exists()
