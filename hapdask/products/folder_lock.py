@@ -39,6 +39,19 @@ def lock(fd: int, *, wait: bool = False) -> bool:
     return True
 
 
+def is_locked_elsewhere(fd: int) -> bool:
+    """Lock an open file until it is closed; True where another process holds it."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there are no locks here
+        return False
+    return False
+
+
 def remove_abandoned(path: Path) -> None:
     """Remove the side files ``<name>.<8 characters>.part`` of a file that nobody has locked."""
     for part in path.parent.glob(f"{glob.escape(path.name)}.????????.part"):

@@ -8,13 +8,9 @@ from __future__ import annotations
 import math
 
 from hapdask.astrometry.fitting.placement import Placement
-from hapdask.astrometry.solution.inputs import middle_of
-from hapdask.astrometry.solution.release import Release, SolvedExposure
+from hapdask.astrometry.solution.release import Release
+from hapdask.astrometry.solution.standing import other_wcs, standing_of
 from hapdask.observe.record import ExposureRecord
-from hapdask.sky.tangent import project
-
-#: Two places of the middle of an exposure that are nearer than this are one, mas.
-_SAME_MAS = 1.0
 
 
 def place_held(opened: ExposureRecord, published: Release) -> Placement:
@@ -33,23 +29,16 @@ def place_held(opened: ExposureRecord, published: Release) -> Placement:
     solved, version = published[opened.name], published.version
     if solved.verdict.status == "rejected":
         return Placement(opened.name, reason=f"release {version}: {solved.verdict.reason}")
-    correction = solved.correction
-    east, north = _from_middle(opened, solved)
-    moved = math.hypot(east - 1000.0 * correction.shift[0], north - 1000.0 * correction.shift[1])
-    off = math.hypot(east, north)
-    if min(off, moved) > _SAME_MAS:
-        return Placement(
-            opened.name,
-            reason=f"release {version} was solved with another WCS, {off:.0f} mas from "
-            f"{opened.wcsname or 'this one'} (give the exposure with the WCS that it had then)",
-        )
+    standing = standing_of(opened, solved)
+    if standing.wcs == "other":
+        return Placement(opened.name, reason=other_wcs(opened, standing, version))
     tied = solved.tie != "header"
-    there = moved < off  # it carries the solution already
+    there = standing.wcs == "solution"
     return Placement(
         opened.name,
         status=("confirmed" if there else "aligned") if tied else "relative",
         reason=f"held as in release {version}" + (", whose WCS it has" if there else ""),
-        correction=None if there else correction,
+        correction=None if there else solved.correction,
         catalog=f"release{version}",
         method="joint",
         geometry=solved.geometry,
@@ -59,9 +48,3 @@ def place_held(opened: ExposureRecord, published: Release) -> Placement:
         header_mas=0.0 if there else math.nan,
         grade=1 if solved.tie == "references" else 2,
     )
-
-
-def _from_middle(opened: ExposureRecord, solved: SolvedExposure) -> tuple[float, float]:
-    """Where the middle of an exposure lies from that of the one that was solved, mas."""
-    xi, eta = project(*middle_of(opened), *solved.center)
-    return 3600.0e3 * float(xi), 3600.0e3 * float(eta)

@@ -99,8 +99,8 @@ class Frames:
             "extver": sources.extver.tolist(),
             "x": np.round(sources.x, 3).tolist(),
             "y": np.round(sources.y, 3).tolist(),
-            "east_mas": np.round(east, 3).tolist(),
-            "north_mas": np.round(north, 3).tolist(),
+            "east_mas": np.round(east, 2).tolist(),
+            "north_mas": np.round(north, 2).tolist(),
             "used": matches.used.tolist(),
         }
 

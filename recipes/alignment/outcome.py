@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.following.followers import FOLLOWED
 from hapdask.astrometry.headers.facts import Relative, WcsFacts, correction_history
 from hapdask.astrometry.headers.names import fitted_name
 from hapdask.astrometry.solution.parameters import floor_of
@@ -90,6 +91,8 @@ def _verdict(before: Verdict, placement: Placement, detected: Detected) -> Verdi
         return Verdict("rejected", detected.guiding.reason, "GUIDING", "trailed")
     if placement.status == "unaligned":
         return before.warned(f"not aligned: {placement.reason}")
+    if placement.method == FOLLOWED:
+        return before.warned(f"not aligned by its own sources: {placement.reason}")
     if placement.status == "relative":
         return before.warned("aligned to the exposures of its visit alone")
     return before

@@ -25,6 +25,7 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.fields import Field, fields_of
 from hapdask.recipes.alignment.given import read_exclusions, read_given
 from hapdask.recipes.alignment.images import image_source
+from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.alignment.referring import Library, library_of_release
 from hapdask.recipes.alignment.releases import read_release
 from hapdask.recipes.reporting import LeftOut, none_left, rejected
@@ -43,6 +44,7 @@ class Request:
     exclude: Masks = ()
     sources: Mapping[str, object]
     published: Release | str | Path | None = None
+    outages: Outages | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class Planned:
         That users gave, by the name of the exposure.
     release : Release or None
         That is held.
+    asked : bool
+        Whether the user named reference stars, so that an alignment without them has failed.
     left_out : tuple of LeftOut
     """
 
@@ -73,6 +77,7 @@ class Planned:
     exclude: tuple[MaskSource, ...]
     sources: dict[str, SourceList]
     release: Release | None
+    asked: bool
     left_out: tuple[LeftOut, ...]
 
     def of(self, exposure: ExposureRecord) -> ResolvedAlignment:
@@ -142,6 +147,7 @@ def plan_alignment(
         brightest=first.reference.rmaxflux,
         faintest=first.reference.rminflux,
         most=first.reference.refnbright or 0,
+        outages=request.outages or Outages(),
     ).then(library_of_release(release, None))
     return Planned(
         exposures=opened,
@@ -154,6 +160,7 @@ def plan_alignment(
         ),
         sources=read_given(opened, request.sources, first.sources),
         release=release,
+        asked=request.refcat is not None or bool(first.reference.refcat or first.general.refimage),
         left_out=left_out,
     )
 

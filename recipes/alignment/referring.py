@@ -26,6 +26,7 @@ from hapdask.astrometry.references.finding import (
 from hapdask.astrometry.solution.release import Release
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.recipes.alignment.fields import Field
+from hapdask.recipes.alignment.outages import Outages
 
 #: Added to the search radius: turned and moved exposures reach so much farther, arcsec.
 _SLACK = 10.0
@@ -34,8 +35,6 @@ _SAME = 0.15 / 3600.0
 #: Name of the sources of other fields of a run, where they serve as a catalog: they tie a field by
 #: being seen in it, so that in the joint solution they are no reference stars.
 SOLVED = "SOLVED"
-#: Times that a service may fail before it is asked no more.
-_PATIENCE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +55,8 @@ class Library:
         The brightest so many; 0 for all.
     cache : {"use", "refresh", "off"}
     offline : bool
-    down : dict of str to int
-        How often each service has failed in this run: one that does is not waited for by every
-        visit.
+    outages : Outages
+        Services that have failed in this run: they are not waited for by every visit.
     """
 
     sources: tuple[Source, ...]
@@ -69,7 +67,7 @@ class Library:
     most: int = 0
     cache: CacheUse = "use"
     offline: bool = False
-    down: dict[str, int] = declare(default_factory=dict, compare=False)
+    outages: Outages = declare(default_factory=Outages, compare=False)
 
     def needing(self, rules: AlignmentParameters) -> Library:
         """Ask for as many stars, as far around, as a detector's rules need."""
@@ -115,21 +113,21 @@ class Desk:
         library = self.library
         cone = self.field.cone(library.radius + _SLACK)
         for source in library.sources:
-            if library.down.get(source.name, 0) >= _PATIENCE:
-                why = "it has failed for other visits of this run"
-                self.inquiries.append(Inquiry(source.name, "skipped", reason=why))
-                continue
+            down = source.is_remote and library.outages.is_down(source.name)
             stars, told = find_references(
                 source,
                 cone,
                 self.field.mjd,
                 minimum=library.minimum,
                 cache=library.cache,
-                offline=library.offline,
+                offline=library.offline or down,
             )
+            if down and not library.offline and told[-1].status == "skipped":
+                why = "it has failed for other visits of this run"
+                told = (Inquiry(source.name, "failed", reason=why),)
             self.inquiries += told
-            if source.is_remote and told[-1].status == "failed":
-                library.down[source.name] = library.down.get(source.name, 0) + 1
+            if not down and source.is_remote and told[-1].status == "failed":
+                library.outages.note(source.name)
             if stars is None:
                 continue
             chosen = library.chosen(stars)

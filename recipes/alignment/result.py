@@ -5,7 +5,6 @@ Not here: how it is found (`run`), files (`writing`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from hapdask.config.alignment import AlignmentParameters
 from hapdask.config.tweakreg_presets import ResolvedAlignment
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.alignment.verdicts import exposure_row, verdict_table
+from hapdask.recipes.alignment.plain import rounded
 from hapdask.recipes.reporting import LeftOut
 
 if TYPE_CHECKING:
@@ -78,15 +78,13 @@ class Aligned:
 
     def to_dict(self) -> dict[str, Any]:
         """Make plain data for JSON: figures, reasons, every attempt, every catalog asked."""
-        row = {key: _plain(value) for key, value in self.row.items()}
-        guiding = {
-            name: _plain(getattr(self.guiding, name)) for name in self.guiding.__dataclass_fields__
-        }
-        return row | {
+        guiding = {name: getattr(self.guiding, name) for name in self.guiding.__dataclass_fields__}
+        told = self.row | {
             "guiding": guiding,
             "placement": self.placement.to_dict(),
             "catalogs": [inquiry.to_dict() for inquiry in self.inquiries],
         }
+        return {key: rounded(value, key) for key, value in told.items()}
 
     @property
     def row(self) -> dict[str, Any]:
@@ -113,6 +111,8 @@ class Alignment(Sequence[Aligned]):
         Parameters by detector, and where each came from.
     seconds : dict of str to float
         Wall time by step.
+    asked : bool
+        Whether the user named reference stars.
     """
 
     def __init__(
@@ -123,10 +123,13 @@ class Alignment(Sequence[Aligned]):
         fields: Sequence[Placed],
         resolved: Mapping[str, ResolvedAlignment],
         seconds: dict[str, float],
+        *,
+        asked: bool = False,
     ) -> None:
         self._exposures = tuple(exposures)
         self.left_out, self.fields = tuple(left_out), tuple(fields)
         self.release, self.resolved, self.seconds = release, dict(resolved), seconds
+        self.asked = asked
 
     @overload
     def __getitem__(self, index: int) -> Aligned: ...
@@ -152,6 +155,11 @@ class Alignment(Sequence[Aligned]):
     def statuses(self) -> tuple[str, ...]:
         """Those that occur, in the order of the exposures."""
         return tuple(dict.fromkeys(e.placement.status for e in self))
+
+    @property
+    def lacks_tie(self) -> bool:
+        """Whether reference stars were asked for, and no exposure is tied to any."""
+        return self.asked and not any(e.fits for e in self)
 
     @property
     def records(self) -> tuple[ExposureRecord, ...]:
@@ -188,6 +196,7 @@ class Alignment(Sequence[Aligned]):
         """Make plain data for JSON."""
         return {
             "exposures": [e.to_dict() for e in self],
+            "lacks_tie": self.lacks_tie,
             "left_out": [
                 {"file": i.file, "reason": i.reason, "remedy": i.remedy} for i in self.left_out
             ],
@@ -211,8 +220,3 @@ class Alignment(Sequence[Aligned]):
         from hapdask.recipes.alignment.writing import write_alignment
 
         return write_alignment(self, out, **options)
-
-
-def _plain(value: Any) -> Any:
-    """Give None for a number that JSON does not have."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

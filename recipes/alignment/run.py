@@ -19,7 +19,9 @@ from hapdask.observe.masking.sources import Masks
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.detecting import Detected, detect_all
 from hapdask.recipes.alignment.fields import Field
+from hapdask.recipes.alignment.following import let_follow
 from hapdask.recipes.alignment.joining import Member, settle, solve_together
+from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.alignment.outcome import aligned_of
 from hapdask.recipes.alignment.placing import Placed, place_field
 from hapdask.recipes.alignment.planning import Planned, Request, plan_alignment
@@ -46,6 +48,7 @@ def align(
     client: Client | None = None,
     threads: int | None = None,
     progress: Listener = silence,
+    outages: Outages | None = None,
     **parameters: object,
 ) -> Alignment:
     """Align exposures of any visits and detectors; nothing is written, no input is changed.
@@ -73,6 +76,8 @@ def align(
         All cores if absent.
     progress : callable, optional
         Told of every `hapdask.recipes.reporting.Step`.
+    outages : Outages, optional
+        Services that do not answer, shared by the alignments of one run.
     **parameters
         TweakReg's, by its names, and those of detection and matching, over everything else.
 
@@ -82,10 +87,8 @@ def align(
 
     Raises
     ------
-    PlanError
-        If no exposure can be used.
-    ParameterError
-        If parameters are unknown (the nearest name is told) or contradict each other.
+    PlanError, ParameterError
+        If no exposure can be used, or parameters are unknown or contradict each other.
     InputError
         If a file that a parameter names cannot be used.
     """
@@ -98,11 +101,11 @@ def align(
         exclude=exclude,
         sources=sources or {},
         published=published,
+        outages=outages,
     )
     with timed(seconds, "open"):
         planned = plan_alignment(exposures, request)
-    run = _Run(planned, threads or processors(), client, progress, seconds)
-    return run.finished()
+    return _Run(planned, threads or processors(), client, progress, seconds).finished()
 
 
 class _Run:
@@ -132,6 +135,7 @@ class _Run:
                 solution = solve_together(self._members(), self._in_order(), self.planned.release)
                 self.progress(Step("joint solution", 1, 1, "times"))
             placements = settle(self._members(), solution)
+        placements = let_follow(self.planned, self.detected, placements)
         return self._alignment(placements, solution)
 
     def _detect_and_place(self) -> None:
@@ -231,6 +235,7 @@ class _Run:
             self._in_order(),
             planned.by_detector,
             self.seconds,
+            asked=planned.asked,
         )
 
 

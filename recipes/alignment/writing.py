@@ -1,17 +1,17 @@
 """Files of an alignment: verdicts, headers, shifts, catalogs, pictures.
 
 In the order in which they are of use: what fails late leaves what came before whole.  Inputs are
-changed only where ``in_place`` says so, at the very end.  Not here: the report (`report`).
+changed only where ``in_place`` says so, at the very end.  Not here: the report (`report`), what
+a killed run left (`unfinished`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hapdask.astrometry.headers.facts import WcsFacts
@@ -23,12 +23,15 @@ from hapdask.products.objects import storage_errors
 from hapdask.products.returned.collected import Found
 from hapdask.products.returned.copies import update_inputs, write_copies
 from hapdask.products.side_file import appearing, refuse_existing
-from hapdask.products.solutions.files import write_headerlet
+from hapdask.products.solutions.files import headerlet_name, write_headerlet
 from hapdask.products.tweakreg.shifts import shift_of, write_shifts
 from hapdask.recipes.alignment.catalogs import write_catalogs
 from hapdask.recipes.alignment.drawing import write_pictures
 from hapdask.recipes.alignment.matches import Frames
+from hapdask.recipes.alignment.plain import json_text
+from hapdask.recipes.alignment.releases import NAME as RELEASE
 from hapdask.recipes.alignment.releases import write_release
+from hapdask.recipes.alignment.unfinished import is_unfinished, unfinished
 from hapdask.recipes.reporting import LeftOut, timed
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ Writer = Callable[..., list[Path]]
 #: Names of files, and of folders below that of the products.
 VERDICTS, ALIGNMENT = "verdicts.ecsv", "alignment.json"
 HEADERLETS, UPDATED, CATALOGS, PLOTS = "headerlets", "updated", "catalogs", "plots"
+PRODUCTS = (VERDICTS, ALIGNMENT, RELEASE, HEADERLETS, UPDATED, CATALOGS, PLOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def write_alignment(
     in_place : bool
         Put the new WCSs into the inputs themselves, each at once or not at all.
     overwrite : bool
-        Replace files that are there.
+        Replace files that are there; those of an alignment that was killed are replaced anyway.
 
     Raises
     ------
@@ -91,18 +95,21 @@ def write_alignment(
         with storage_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
         refuse_existing_products(folder, overwrite=overwrite)
-        work.write_headers(folder, in_place=in_place)
-        work.write_figures(folder)
-        work.write_verdicts(folder)
         updated: tuple[Path, ...] = ()
-        if in_place:
-            updated = update_inputs(work.changed, None, solutions=work.found())
+        shifts = work.shift_files(folder)
+        with unfinished(folder, PRODUCTS, shifts, overwrite=overwrite) as left:
+            work.go_on(folder, left)
+            work.write_headers(folder, in_place=in_place)
+            work.write_figures(folder)
+            work.write_verdicts(folder)
+            if in_place:
+                updated = update_inputs(work.changed, None, solutions=work.found())
     return Written(tuple(work.files), updated, tuple(work.failures), tuple(work.notes))
 
 
 def refuse_existing_products(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds an alignment, before time is spent; StoreError."""
-    refuse_existing(folder / ALIGNMENT, overwrite=overwrite)
+    refuse_existing(folder / ALIGNMENT, overwrite=overwrite or is_unfinished(folder))
 
 
 class _Work:
@@ -110,6 +117,7 @@ class _Work:
 
     def __init__(self, alignment: Alignment, overwrite: bool) -> None:
         self.alignment, self.overwrite = alignment, overwrite
+        self.overwrite_shifts = overwrite
         self.files: list[Path] = []
         self.failures: list[LeftOut] = []
         self.notes: list[str] = []
@@ -124,6 +132,37 @@ class _Work:
     def changed(self) -> list[ExposureRecord]:
         """Records with a new WCS."""
         return [e.record for e in self.alignment if e.facts is not None]
+
+    def shift_files(self, folder: Path) -> tuple[Path, Path]:
+        """Give the paths of the shift file and of its WCS, which the user names."""
+        names = self.options.shifts
+        return folder / names.outshifts, folder / names.outwcs
+
+    def go_on(self, folder: Path, left: frozenset[Path] | None) -> None:
+        """Begin to write, over what an unfinished run left where there was one."""
+        if left is not None:
+            ours = (
+                path.absolute() in left or not path.exists() for path in self.shift_files(folder)
+            )
+            self.overwrite_shifts |= all(ours)
+            self.overwrite = True
+        if self.overwrite:  # it told that all was there
+            with storage_errors(str(folder / ALIGNMENT)):
+                (folder / ALIGNMENT).unlink(missing_ok=True)
+
+    def _remove_stale(self, folder: Path) -> None:
+        """Remove headerlets and copies of an earlier run, of exposures that have no new ones."""
+        mine = sorted({url for e in self.alignment for url in e.opened.files})
+        names = [PurePosixPath(url).name for url in mine]
+        names += [PurePosixPath(item.file).name for item in self.alignment.left_out]
+        inputs = {Path(url).absolute() for url in mine}
+        for name in dict.fromkeys(names):
+            letter = folder / HEADERLETS / headerlet_name(name)
+            for path in (letter, folder / UPDATED / name.removesuffix(".gz")):
+                if path not in self.files and path.absolute() not in inputs and path.is_file():
+                    log.warning("removing %s, of an earlier alignment", path)
+                    with storage_errors(str(path)):
+                        path.unlink()
 
     def found(self) -> Found:
         """Give what files are told of the new WCSs."""
@@ -149,6 +188,8 @@ class _Work:
             )
             self.files += done.paths
             self.failures += [LeftOut.of(error) for error in done.failures]
+        if self.overwrite:
+            self._remove_stale(folder)
         if self.alignment.release is not None:
             self.files.append(
                 write_release(self.alignment.release, folder, overwrite=self.overwrite)
@@ -201,9 +242,8 @@ class _Work:
             )
             for e in exposures
         ]
-        names = self.options.shifts
-        paths = folder / names.outshifts, folder / names.outwcs
-        self.files += write_shifts(shifts, frame, *paths, overwrite=self.overwrite)
+        paths = self.shift_files(folder)
+        self.files += write_shifts(shifts, frame, *paths, overwrite=self.overwrite_shifts)
 
     def write_verdicts(self, folder: Path) -> None:
         """Write the verdicts as a table, and all that is known as JSON, last."""
@@ -211,7 +251,7 @@ class _Work:
         content = self.alignment.to_dict()
         for told, exposure in zip(content["exposures"], self.alignment, strict=True):
             told["residuals"] = self.frames.residual_map(exposure)
-        text = json.dumps(content, indent=1, allow_nan=False, default=str) + "\n"
+        text = json_text(content) + "\n"
         for name, body in ((VERDICTS, buffer), (ALIGNMENT, text)):
             path = folder / name
             with appearing(path, overwrite=self.overwrite) as file, storage_errors(str(path)):

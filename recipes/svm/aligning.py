@@ -22,6 +22,7 @@ from hapdask.astrometry.grism.common import with_common_wcs
 from hapdask.astrometry.grism.names import basis_of
 from hapdask.astrometry.grism.starting import starts_of
 from hapdask.errors import InputError
+from hapdask.observe.masking.sources import Masks, list_sources
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.visits.roles import role_of
 from hapdask.observe.visits.zeros import judge_zeros
@@ -52,12 +53,15 @@ class AlignmentSettings:
     preset : {"default", "compat"}
     file : path, optional
     overrides : mapping
+    exclude
+        Masks of pixels whose sources are not used.
     """
 
     refcat: Any = None
     preset: str = "default"
     file: str | Path | None = None
     overrides: Mapping[str, object] = field(default_factory=dict)
+    exclude: Masks = ()
 
     @property
     def plain(self) -> list[object]:
@@ -68,7 +72,10 @@ class AlignmentSettings:
         own = (each for each in self.overrides.values() if isinstance(each, str | Path))
         named = [each for each in own if os.path.isfile(each)]  # catfile, exclusions, refimage
         files = content_of([*names, *([self.file] if self.file else []), *named])
-        return [[str(name) for name in names], tables, self.preset, dict(self.overrides), files]
+        masks = list_sources(self.exclude)
+        without = [[asdict(mask) for mask in masks], content_of(mask.url for mask in masks)]
+        asked = [[str(name) for name in names], tables, self.preset, dict(self.overrides), files]
+        return [*asked, without]
 
 
 def check_settings(records: Sequence[ExposureRecord], settings: AlignmentSettings) -> None:
@@ -86,6 +93,7 @@ def check_settings(records: Sequence[ExposureRecord], settings: AlignmentSetting
             file=settings.file,
             overrides={"label": _LABEL, **settings.overrides},
             refcat=settings.refcat,
+            exclude=settings.exclude,
             sources={},
         )
         plan_alignment(direct, request)
@@ -141,9 +149,11 @@ def _align(
             refcat=settings.refcat,
             preset=settings.preset,
             file=settings.file,
+            exclude=settings.exclude,
             client=shop.client,
             threads=shop.threads,
             progress=shop.progress,
+            outages=shop.outages,
             **parameters,
         )
         lost = found.left_out

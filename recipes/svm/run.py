@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from hapdask.drizzling.running import processors, run_tasks
 from hapdask.observe.exposure import Exposures
-from hapdask.observe.masking.sources import Masks
+from hapdask.observe.masking.sources import Masks, list_sources
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import storage_errors
+from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence
 from hapdask.recipes.svm.aligning import AlignmentSettings, check_settings
 from hapdask.recipes.svm.parameters import Settings
@@ -63,7 +64,7 @@ def svm(
     alignment_file : path, optional
         The same in a file.
     masks
-        Pixels not to be used; see `hapdask.measure`.
+        Pixels not to be used, nor their sources; see `hapdask.measure`.
     threads : int, optional
         All cores if absent.
     client : distributed.Client, optional
@@ -81,10 +82,14 @@ def svm(
     ------
     PlanError, ParameterError
         If no exposure can be used, or parameters are unknown or contradict each other.
+    InputError
+        If a file that a parameter names cannot be used.
     """
+    masks = tuple(list_sources(masks))
     settings = Settings(preset=preset, file=file, overrides=parameters, masks=masks)
-    more = alignment or {}
-    wanted = AlignmentSettings(refcat=refcat, preset=preset, file=alignment_file, overrides=more)
+    wanted = AlignmentSettings(
+        refcat=refcat, preset=preset, file=alignment_file, overrides=alignment or {}, exclude=masks
+    )
     opened = open_visits(exposures)
     visits, left_out = plan_visits(opened, settings)
     if not any(visit.tree.detectors for visit in visits):
@@ -124,6 +129,11 @@ class SvmMade:
         """Visits that are not finished."""
         return tuple(visit for visit in self.visits if visit.problem)
 
+    @property
+    def unaligned(self) -> tuple[VisitMade, ...]:
+        """Visits of which exposures were to be aligned, and are not."""
+        return tuple(visit for visit in self.visits if visit.is_unaligned)
+
 
 class SvmRun:
     """Single-visit mosaics, planned.
@@ -153,6 +163,7 @@ class SvmRun:
         self.opened, self.visits, self.left_out = opened, visits, left_out
         self.settings, self.alignment = settings, alignment
         self.threads, self.client, self.progress = threads, client, progress
+        self._outages = Outages()
 
     def __repr__(self) -> str:
         count = sum(len(visit.exposures) for visit in self.visits)
@@ -242,4 +253,5 @@ class SvmRun:
             alignment=self.alignment,
             wanted=wanted,
             out=out,
+            outages=self._outages,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from hapdask.drizzling.static_mask import KIND as STATIC
 from hapdask.errors import InputError, StoreError
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.objects import Objects
+from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.astrodrizzle.ahead import loading_ahead
 from hapdask.recipes.astrodrizzle.measuring import find_sky
 from hapdask.recipes.astrodrizzle.planning import Request, plan_run
@@ -47,12 +48,15 @@ class Workshop:
     threads : int
     client : distributed.Client or None
     progress : callable
+    outages : Outages
+        Services of catalogs that do not answer.
     """
 
     where: Path
     threads: int = 1
     client: Client | None = None
     progress: Listener = silence
+    outages: Outages = field(default_factory=Outages)
 
 
 class FilterSteps:

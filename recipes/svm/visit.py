@@ -21,6 +21,7 @@ from hapdask.products.names import inside
 from hapdask.products.report.model import AlignmentLine
 from hapdask.products.returned.flags import FlagChange
 from hapdask.products.svm.names import manifest_name, outcome_name
+from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence, timed
 from hapdask.recipes.svm.aligned import VisitAlignment
 from hapdask.recipes.svm.aligning import AlignmentSettings, align_visit
@@ -97,6 +98,12 @@ class VisitMade:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
+    def is_unaligned(self) -> bool:
+        """Whether an exposure has no solution, or none has a tie to the catalog asked for."""
+        without = any(line.status == "unaligned" for line in self.lines)
+        return without or bool(self.told.get("lacks_tie"))
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files, in the order of the manifest."""
         drizzled = (path for product in self.products for path in product.made.files)
@@ -124,6 +131,8 @@ class VisitTask:
     client : distributed.Client or None
         For the work within the visit.
     progress : callable
+    outages : Outages
+        Shared by the visits of a run in one process.
     """
 
     tree: VisitTree
@@ -135,6 +144,7 @@ class VisitTask:
     threads: int | None = None
     client: Client | None = None
     progress: Listener = silence
+    outages: Outages = field(default_factory=Outages)
 
     @property
     def key(self) -> str:
@@ -169,7 +179,11 @@ class VisitMaking:
         self.task, self.tree = task, task.tree
         threads = task.threads or processors()
         self.shop = Workshop(
-            where=task.where, threads=threads, client=task.client, progress=task.progress
+            where=task.where,
+            threads=threads,
+            client=task.client,
+            progress=task.progress,
+            outages=task.outages,
         )
         self.problem, self.seconds = "", dict[str, float]()
         self.alignment: VisitAlignment | None = None

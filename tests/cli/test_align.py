@@ -123,3 +123,17 @@ def test_strict_and_in_place(hapdask, visit, refcat, tmp_path):
     assert run.code == 0
     assert run.json["parameters"]["wfc3/ir"]["origin"]["minobj"] == str(cfg)
     assert run.json["exposures"][0]["wcsname"] in ("CFG", "MINE")
+
+
+def test_a_catalog_that_ties_nothing_is_told_by_the_exit_code(hapdask, visit, tmp_path):
+    stars = visit.catalog()
+    stars["dec"] += 0.05
+    stars.write(tmp_path / "away.ecsv")
+    words = ("align", *visit.files, "--set", "guiding=no", "--residplot", "none", "--no-report")
+    run = hapdask(*words, "-o", tmp_path / "out", "--refcat", tmp_path / "away.ecsv", "--json")
+    assert run.code == run.json["exit_code"] == 3
+    assert {e["status"] for e in run.json["exposures"]} == {"relative"}
+    assert run.json["lacks_tie"]
+    run = hapdask(*words, "-o", tmp_path / "none", "--set", "services=no", "--json")
+    assert run.code == 0  # nothing was asked for by name
+    assert not run.json["lacks_tie"]

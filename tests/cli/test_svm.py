@@ -5,6 +5,14 @@ import json
 import pytest
 from svm_visits import observe_visit
 
+import hapdask as hd
+from hapdask.astrometry.detection import Guiding
+from hapdask.astrometry.fitting.placement import Placement
+from hapdask.cli.svm.view import exit_code
+from hapdask.products.alignment.lines import alignment_line
+from hapdask.recipes.svm.run import SvmMade
+from hapdask.recipes.svm.visit import VisitMade
+
 
 @pytest.fixture(scope="module")
 def visit(tmp_path_factory):
@@ -65,3 +73,24 @@ def test_an_empty_poller_is_an_error(hapdask, tmp_path):
     run = hapdask("svm", poller, "-o", tmp_path / "out")
     assert run.code == 1
     assert "the list is empty" in run.err
+
+
+def test_exposures_that_are_not_aligned_are_told_by_the_exit_code(visit):
+    run = hd.svm(visit.paths, refcat=visit.catalog)
+    (planned,) = run.visits
+    record = planned.exposures[0]
+
+    def code(status, guiding="good", **told):
+        line = alignment_line(record, Placement("a", status=status), Guiding(guiding, ""))
+        made = VisitMade(planned.tree, products=(object(),), lines=(line,), told=told)
+        return exit_code(SvmMade((made,), (), {}))
+
+    assert [code(word) for word in ("aligned", "confirmed", "relative")] == [0, 0, 0]
+    assert code("unaligned") == 3
+    assert code("relative", lacks_tie=True) == 3
+
+
+def test_one_word_for_an_exposure_that_trails(visit):
+    record = hd.open_exposures(visit.paths[0])[0]
+    line = alignment_line(record, Placement("a"), Guiding("trailed", "a streak"))
+    assert line.status == "trailed"

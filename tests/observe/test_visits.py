@@ -114,6 +114,19 @@ def test_pixels_that_are_all_zero_reject(make):
     assert "SCI,1" in found[1].reason
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [(0, 0, "zero"), (np.nan, np.nan, "NaN"), (0, np.nan, "zero or NaN")],
+)
+def test_pixels_that_are_no_numbers_are_not_told_to_be_zero(make, first, second, told):
+    def change(hdus):
+        hdus["SCI", 1].data[:] = first
+        hdus["SCI", 2].data[:] = second
+
+    (record,) = open_exposures([make(change=change)])
+    assert judge_zeros(record).reason == f"all pixels of SCI are {told}"
+
+
 def one_nonzero(hdus):
     for extver in (1, 2):
         data = hdus["SCI", extver].data

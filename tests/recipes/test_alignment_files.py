@@ -73,7 +73,14 @@ def test_tables_are_read_back(written, found):
     assert list(table["exposure"]) == ["ia0aaaaaq", "ia0aaabaq"]
     assert list(table["status"]) == ["aligned"] * 2
     assert table["rms_mas"][0] == pytest.approx(found[0].placement.rms_mas)
-    told = json.loads((out / "alignment.json").read_text())
+    text = (out / "alignment.json").read_text()
+    told = json.loads(text)
+    first, placement = told["exposures"][0], found[0].placement
+    assert first["rms_mas"] == pytest.approx(placement.rms_mas, rel=1e-5)
+    assert len(str(first["rms_mas"])) < 9
+    assert first["placement"]["correction"]["matrix"] == list(placement.correction.matrix)
+    assert text.count('"east_mas": [') == 2
+    assert not any(line.strip(" ,").isdecimal() for line in text.splitlines())
     residuals = told["exposures"][0]["residuals"]
     assert len(residuals["x"]) == len(residuals["east_mas"]) > 20
     assert np.hypot(residuals["east_mas"], residuals["north_mas"]).max() < 20.0
@@ -194,3 +201,79 @@ def test_tweakregs_catalog_of_references(visit, tmp_path):
     assert (tmp_path / "plots/hist2d_ia0aaabaq_flt.png").exists()
     assert not (tmp_path / "plots/hist2d_ia0aaaaaq_flt.png").exists()
     assert not (tmp_path / "shifts.txt").exists()
+
+
+def test_what_an_earlier_run_found_goes_where_there_is_no_solution(visit, found, tmp_path):
+    first, second = (path.name for path in visit.files)
+    foreign = tmp_path / "headerlets" / "mine_hlet.fits"
+    found.write(tmp_path)
+    foreign.write_bytes(b"mine")
+    lists = {
+        found[0].opened.name: found[0].sources,
+        found[1].opened.name: found[1].sources.take([]),
+    }
+    few = hd.align(
+        visit.files, refcat=visit.catalog(), sources=lists, updatehdr=True, **PLAIN, **FAST
+    )
+    assert [e.facts is None for e in few] == [False, True]
+    few.write(tmp_path, overwrite=True)
+    assert [p.name for p in (tmp_path / "updated").iterdir()] == [first]
+    letters = {p.name for p in (tmp_path / "headerlets").iterdir()}
+    assert letters == {first.replace(".fits", "_hlet.fits"), foreign.name}
+    assert (tmp_path / "catalogs").is_dir()
+    assert visit.files[1].name == second
+    assert visit.files[1].exists()
+
+
+def test_a_killed_run_is_gone_on_with_but_foreign_files_stay(found, tmp_path, monkeypatch):
+    from hapdask.recipes.alignment.writing import _Work, refuse_existing_products
+
+    def killed(self, folder):
+        raise KeyboardInterrupt
+
+    def interrupted(folder):
+        with monkeypatch.context() as patch:
+            patch.setattr(_Work, "write_verdicts", killed)
+            with pytest.raises(KeyboardInterrupt):
+                found.write(folder)
+
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    interrupted(ours)
+    assert not (ours / "alignment.json").exists()
+    refuse_existing_products(ours, overwrite=False)
+    done = found.write(ours)
+    assert {p for p in ours.rglob("*") if p.is_file()} == set(done.files)
+    with pytest.raises(StoreError, match=r"alignment\.json exists already"):
+        found.write(ours)
+
+    (theirs / "plots").mkdir(parents=True)
+    (theirs / "plots" / "vector_ia0aaabaq_flt.png").write_bytes(b"mine")
+    with pytest.raises(StoreError, match=r"vector_ia0aaabaq_flt\.png exists already"):
+        found.write(theirs)
+    with pytest.raises(StoreError, match="exists already"):
+        found.write(theirs)
+    assert (theirs / "plots" / "vector_ia0aaabaq_flt.png").read_bytes() == b"mine"
+
+
+def test_a_shift_file_of_somebody_else_stays_in_a_folder_that_is_gone_on_with(found, tmp_path):
+    from hapdask.recipes.alignment.unfinished import unfinished
+
+    notes, ours = tmp_path / "notes.txt", tmp_path / "shifts.txt"
+    notes.write_text("mine")
+
+    def writing(problem=""):
+        with unfinished(tmp_path, ("plots",), (notes, ours), overwrite=False) as left:
+            ours.write_text("ours")
+            if problem == "two":
+                writing()
+            elif problem:
+                raise ValueError(problem)
+        return left
+
+    with pytest.raises(StoreError, match="another alignment"):
+        writing("two")
+    with pytest.raises(ValueError, match="killed"):
+        writing("killed")
+    assert writing() == {ours}
+    assert writing() is None
+    assert {p.name for p in tmp_path.iterdir()} == {"notes.txt", "shifts.txt"}

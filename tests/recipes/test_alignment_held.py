@@ -26,7 +26,11 @@ def _held(files, found):
 
 
 def _places(aligned):
-    chip = aligned.record.chips[0]
+    return _corners(aligned.record)
+
+
+def _corners(record):
+    chip = record.chips[0]
     corners = np.array([0.0, chip.shape[1] - 1.0]), np.array([0.0, chip.shape[0] - 1.0])
     return np.stack(chip.distortion.pixel_to_sky(*corners))
 
@@ -58,3 +62,21 @@ def test_another_wcs_is_told_and_stays(visit, found, tmp_path):
     assert "release 1 was solved with another WCS, 50 mas from" in held.placement.reason
     assert held.record.correction is None
     assert "not aligned" in held.record.verdict.reason
+
+
+def test_a_release_is_applied_to_the_wcs_that_it_was_solved_with_alone(visit, found, tmp_path):
+    for record in found.release.apply(e.opened for e in found):
+        assert record.correction == found.release[record.name].correction
+        assert record.verdict.status == "accepted"
+    path = tmp_path / visit.files[0].name
+    path.write_bytes(visit.files[0].read_bytes())
+    with fits.open(path, mode="update") as hdus:
+        hdus["SCI"].header["CRVAL2"] += 0.05 / 3600.0
+    (other,) = found.release.apply(hd.open_exposures(path))
+    assert other.correction is None
+    assert "release 1 was solved with another WCS, 50 mas from" in other.verdict.reason
+    copies = [p for p in found.write(tmp_path / "out").files if p.parent.name == "updated"]
+    for before, after in zip(found, found.release.apply(hd.open_exposures(copies)), strict=True):
+        assert after.correction is None
+        assert after.verdict.status == "accepted"
+        assert np.allclose(_corners(after), _places(before), rtol=0.0, atol=0.01 / 3.6e6)

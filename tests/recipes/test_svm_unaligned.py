@@ -10,6 +10,8 @@ from hapdask.astrometry.references.finding import Inquiry, find_references, sour
 from hapdask.errors import StoreError
 from hapdask.recipes.alignment import referring
 from hapdask.recipes.svm import products
+from hapdask.recipes.svm.aligning import AlignmentSettings, align_visit
+from hapdask.recipes.svm.steps import Workshop
 from hapdask.simulate import PointingError
 
 HEAD = "hst_11665_06_wfc3_uvis"
@@ -105,3 +107,44 @@ def test_a_visit_that_is_made_anew_and_fails_does_not_look_finished(visit, tmp_p
     monkeypatch.setattr(products, "make_mosaic", full)
     assert run(final_pixfrac=0.7).failed
     assert not outcome.exists()
+
+
+def test_sources_under_a_mask_are_not_used_for_the_alignment(visit, tmp_path):
+    star = visit.scene.ra[0], visit.scene.dec[0]
+    region = tmp_path / "bad.reg"
+    records, shop = hd.open_exposures(visit.paths), Workshop(where=tmp_path / "records", threads=2)
+
+    def nearest(*masks):
+        asked = AlignmentSettings(refcat=visit.catalog, exclude=masks)
+        found = align_visit(records, asked, shop).stars["ib460601q"]
+        away = (found.ra - star[0]) * np.cos(np.radians(star[1])), found.dec - star[1]
+        return 3600.0 * np.hypot(*away).min()
+
+    assert nearest() < 0.02
+    for radius in (0.4, 0.8):  # the same file, changed: nothing that was kept is recalled
+        region.write_text(f'icrs\ncircle({star[0]:.7f}, {star[1]:.7f}, {radius}")\n')
+        assert nearest(region) > radius - 0.2
+    assert nearest() < 0.02
+
+
+def test_a_service_that_is_down_is_not_waited_for_by_every_visit(visit, tmp_path, monkeypatch):
+    asked, now = [], [1000.0]
+
+    def silent(source, *given, offline, **options):
+        asked.extend([] if offline else [source.name])
+        status = "skipped" if offline else "failed"
+        return None, (Inquiry(source.name, status, reason="no answer"),)
+
+    monkeypatch.setattr(referring, "find_references", silent)
+    monkeypatch.setattr("time.time", lambda: now[0])
+    records, shop = hd.open_exposures(visit.paths), Workshop(where=tmp_path, threads=2)
+    wanted = AlignmentSettings(refcat="GAIAeDR3", overrides={"guiding": False, "joint": False})
+    found = [align_visit(records, wanted, shop) for _ in range(3)]
+    assert len(asked) == 2
+    assert all(each.lacks_answer for each in found)  # so that it is asked again some day
+    now[0] += 3600.0
+    align_visit(records, wanted, shop)
+    assert len(asked) == 3
+    run = hd.svm(visit.paths)
+    first, second = (run._task(run.visits[0], tmp_path, None) for _ in range(2))
+    assert first.outages is second.outages

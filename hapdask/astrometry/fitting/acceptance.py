@@ -182,7 +182,8 @@ def _objections(fit: Fit, evidence: Evidence, rules: AlignmentParameters) -> lis
     if evidence.held_out.recovered < rules.min_recovered:
         found.append(f"predicts only {evidence.held_out.recovered:.0%} of held-out matches")
     if evidence.offset > rules.max_offset:
-        found.append(f"moves the exposure by {evidence.offset:.1f} arcsec")
+        limit = f"max_offset is {rules.max_offset:g}"
+        found.append(f"moves the exposure by {evidence.offset:.1f} arcsec ({limit})")
     if abs(fit.rotation) > rules.max_rotation:
         found.append(f"turns the exposure by {fit.rotation:.3f} degrees")
     if abs(fit.scale - 1.0) > rules.max_scale or abs(math.radians(fit.skew)) > rules.max_scale:

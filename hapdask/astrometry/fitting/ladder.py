@@ -71,9 +71,8 @@ class Ladder:
         if not rungs:
             chance = self.start.chance
             count = len(self.start.pairs or ()) or self.start.count
-            return self.task.failed(
-                f"{count} pairs at the best offset are too few to fit", matches=count, chance=chance
-            )
+            reason = f"{count} pairs at the best offset are too few to fit{self.task.remedy}"
+            return self.task.failed(reason, matches=count, chance=chance)
         top = self._worth(rungs)
         outcome = self._judged(*rungs[top])
         while not outcome.sound and top > 0:

@@ -31,7 +31,7 @@ def fit_lists(task: Task) -> Outcome:
     sources = task.sources.in_plane(task.center)
     near, references = _nearby(task, sources)
     if not len(references):
-        return task.failed("no reference within reach of the exposure")
+        return task.failed(f"no reference within reach of the exposure{task.remedy}")
     if task.parameters.upstream:
         start = match_upstream(sources, references, task.method, task.parameters, task.pixel_scale)
     else:

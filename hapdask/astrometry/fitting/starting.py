@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.fitting.tasks import more_pairs
 from hapdask.astrometry.matching.chance import false_alarms
 from hapdask.astrometry.matching.nearest import Pairs, match_nearest
 from hapdask.astrometry.matching.offsets import Offset, expected_pairs, find_offset
@@ -94,7 +95,7 @@ def find_start(
         rotation=math.radians(rules.rotation),
     )
     if offset is None:
-        return f"no pair within {radius:g} arcsec"
+        return f"no pair within {radius:g} arcsec{more_pairs(method, rules)}"
     if offset.ambiguous:
         return f"two offsets fit alike: {offset.count} and {offset.second} pairs"
     return _of_offset(offset)

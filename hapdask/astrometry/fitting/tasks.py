@@ -17,6 +17,13 @@ from hapdask.config.alignment import AlignmentParameters
 Floats = NDArray[np.float64]
 
 
+def more_pairs(method: str, rules: AlignmentParameters) -> str:
+    """Say, for the end of a reason, how a user may get more pairs; empty where there is no way."""
+    if method == "relative" or rules.upstream:
+        return ""
+    return f" (widen searchrad, now {rules.searchrad:g} arcsec; or a deeper catalog)"
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What came of one list against another.
@@ -74,6 +81,11 @@ class Task:
     outline: Floats | None = None
     pixel_scale: float = 0.04
     exposure: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """What a user may change where too few pairs are found, for the end of a reason."""
+        return more_pairs(self.method, self.parameters)
 
     def failed(self, reason: str, *, matches: int = 0, chance: float = 1.0) -> Outcome:
         """Give the outcome of what never reached a fit."""

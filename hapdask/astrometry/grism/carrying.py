@@ -15,22 +15,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
-import numpy as np
-
+from hapdask.astrometry.following.guiding import (
+    MOST_SCATTER,
+    place_of,
+    pointing_of,
+    same_way,
+    scatter_of,
+)
 from hapdask.astrometry.grism.between import correction_between, shift_at
 from hapdask.astrometry.grism.names import basis_of, is_fitted
 from hapdask.astrometry.headers.facts import WcsFacts, correction_history
-from hapdask.observe.cards import number_of
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
-from hapdask.sky import tangent
 
-#: A telescope that turned or moved by more may have taken other guide stars: degrees, arcsec.
-_TURN, _MOVE = 0.1, 120.0
-#: Direct exposures that differ by more do not tell what a dispersed one between them would be, mas.
-MOST_SCATTER = 30.0
 #: Without a second direct exposure to compare with, only one of the same orbit is believed, days.
 _ORBIT = 96.0 / 1440.0
 #: A correction that leaves more of the difference of two WCSs belongs to another distortion, mas.
@@ -115,12 +113,12 @@ def carry_over(grism: Iterable[ExposureRecord], direct: Sequence[Direct]) -> lis
 def _carry(record: ExposureRecord, direct: Sequence[Direct]) -> Carried:
     if is_fitted(record.wcsname) or record.correction is not None:
         return Carried(record, told=f"it has a fit of its own: {record.wcsname}")
-    mine = [d for d in direct if _place(d.solved) == _place(record)]
+    mine = [d for d in direct if place_of(d.solved) == place_of(record)]
     offers = [o for o in (_offer(record, d) for d in mine) if o is not None]
     if not offers:
         return _kept(record, _why_none(record, mine))
     nearest = min(offers, key=lambda o: (o.days, o.direct.solved.name))
-    scatter, minutes = _scatter(offers), nearest.days * 1440.0
+    scatter, minutes = scatter_of([o.shift for o in offers]), nearest.days * 1440.0
     problem = _problem(nearest, scatter)
     if problem:
         return replace(_kept(record, problem), minutes=minutes, scatter_mas=scatter)
@@ -135,19 +133,15 @@ def _kept(record: ExposureRecord, why: str) -> Carried:
     return Carried(record.with_verdict(record.verdict.warned(told)), told=told)
 
 
-def _place(record: ExposureRecord) -> tuple[str, str, str]:
-    return record.visit, record.instrument, record.detector
-
-
 def _offer(record: ExposureRecord, direct: Direct) -> _Offer | None:
     """Give what a direct exposure tells, where the telescope looked the same way."""
     start = _start(record, direct.starts)
-    if start is None or not _same_way(record, start):
+    if start is None or not same_way(record, start):
         return None
     found = correction_between(start, direct.solved)
     if found.rms_mas > _MOST_REST:
         return None
-    east, north = shift_at(found.correction, *_middle(record)).tolist()
+    east, north = shift_at(found.correction, *pointing_of(record)).tolist()
     days = abs(record.mid_mjd - direct.solved.mid_mjd)
     return _Offer(direct, found.correction, days, (east, north))
 
@@ -155,29 +149,6 @@ def _offer(record: ExposureRecord, direct: Direct) -> _Offer | None:
 def _start(record: ExposureRecord, starts: Iterable[ExposureRecord]) -> ExposureRecord | None:
     basis = basis_of(record.wcsname)
     return next((each for each in starts if basis_of(each.wcsname) == basis), None)
-
-
-def _same_way(record: ExposureRecord, other: ExposureRecord) -> bool:
-    """Whether two exposures were pointed alike, by their headers."""
-    rolls = [number_of(dict(each.keywords), "PA_V3") for each in (record, other)]
-    if rolls[0] is not None and rolls[1] is not None:
-        turn = (rolls[0] - rolls[1] + 180.0) % 360.0 - 180.0
-        if abs(turn) > _TURN:
-            return False
-    xi, eta = tangent.project(*_middle(other), *_middle(record))
-    return math.hypot(float(xi), float(eta)) * 3600.0 <= _MOVE
-
-
-def _middle(record: ExposureRecord) -> tuple[float, float]:
-    crvals = np.array([chip.distortion.crval for chip in record.chips])
-    ra, dec = tangent.sky_of(tangent.unit_vectors(crvals[:, 0], crvals[:, 1]).mean(axis=0))
-    return float(ra), float(dec)
-
-
-def _scatter(offers: Sequence[_Offer]) -> float | None:
-    """Largest distance between what direct exposures offer, mas; None for a single one."""
-    distances = [math.dist(a.shift, b.shift) for a, b in combinations(offers, 2)]
-    return max(distances, default=None)
 
 
 def _problem(nearest: _Offer, scatter: float | None) -> str:

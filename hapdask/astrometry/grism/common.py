@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from hapdask.astrometry.following.guiding import place_of
 from hapdask.astrometry.grism.names import common_name
 from hapdask.astrometry.grism.starting import wcs_names
 from hapdask.errors import InputError
@@ -35,9 +36,9 @@ def with_common_wcs(
         common, or cannot be read, none.
     """
     found: dict[str, ExposureRecord] = {}
-    for place in dict.fromkeys(_place(record) for record in grism):
-        own = [record for record in grism if _place(record) == place]
-        others = [record for record in direct if _place(record) == place]
+    for place in dict.fromkeys(place_of(record) for record in grism):
+        own = [record for record in grism if place_of(record) == place]
+        others = [record for record in direct if place_of(record) == place]
         try:
             name = common_name([wcs_names(r) for r in own], [wcs_names(r) for r in others])
             changed = () if name is None else with_wcs([*own, *others], name)
@@ -48,7 +49,3 @@ def with_common_wcs(
             log.warning("the exposures of %s have no a-priori WCS in common", "/".join(place))
         found |= {record.name: record for record in changed}
     return found
-
-
-def _place(record: ExposureRecord) -> tuple[str, str, str]:
-    return record.visit, record.instrument, record.detector

@@ -132,8 +132,9 @@ def standardise(
     if len(table) and not good.any():
         raise InputError(
             origin,
-            f"none of its {len(table)} rows has a position on the sky; {'; '.join(notes)}",
-            remedy="check the columns and units of RA and Dec",
+            f"none of its {len(table)} rows has a position on the sky, with {which['ra']!r} as RA "
+            f"and {which['dec']!r} as Dec; {'; '.join(notes)}",
+            remedy=_other_places(table, columns or {}),
         )
     data = {field: values[good] for field, values in data.items()}
     for field, bounds in _BELIEVABLE.items():
@@ -150,6 +151,18 @@ def standardise(
         **{field: data[field] for field in UNITS if field in data and field not in ("ra", "dec")},
     )
     return Answer(_without_duplicates(catalog, notes), tuple(notes))
+
+
+def _other_places(table: Table, asked: Mapping[str, str]) -> str:
+    """Say what to do about columns that are no positions: of asked ones, which would be known."""
+    if not {"ra", "dec"} & asked.keys():
+        return "check the columns and units of RA and Dec"
+    told = "these columns were asked for: name others (refxcol, refycol)"
+    try:
+        known = recognise(table.colnames)
+    except InputError:
+        return f"{told}; it has {', '.join(table.colnames)}"
+    return f"{told}, or none: {known['ra']!r} and {known['dec']!r} are known by their names"
 
 
 def _with_places(table: Table) -> Table:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hapdask.astrometry.solution.geometry import correction_of, design
 from hapdask.astrometry.solution.motions import FieldMotion
+from hapdask.astrometry.solution.standing import other_wcs, standing_of
 from hapdask.errors import StoreError
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
@@ -225,16 +226,27 @@ class Release:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)]) + ">"
 
     def apply(self, records: Iterable[ExposureRecord]) -> tuple[ExposureRecord, ...]:
-        """Correct records as opened; those that the release does not have stay as they are."""
-        done = []
-        for record in records:
-            solved = self._named.get(record.name)
-            if solved is not None and solved.verdict.status != "rejected":
+        """Correct records as opened; those that the release does not have stay as they are.
+
+        One that was opened with the WCS of the release stays too, and one with any other WCS than
+        that which was solved, with a warning in its verdict.
+        """
+        return tuple(
+            self._applied(record, self[record.name]) if record.name in self else record
+            for record in records
+        )
+
+    def _applied(self, record: ExposureRecord, solved: SolvedExposure) -> ExposureRecord:
+        told = [solved.verdict.reason]
+        if solved.verdict.status != "rejected":
+            standing = standing_of(record, solved)
+            if standing.wcs == "start":
                 record = record.corrected(solved.correction)
-            if solved is not None and solved.verdict.reason:
-                record = record.with_verdict(record.verdict.warned(solved.verdict.reason))
-            done.append(record)
-        return tuple(done)
+            elif standing.wcs == "other":
+                told.append(other_wcs(record, standing, self.version))
+        for reason in filter(None, told):
+            record = record.with_verdict(record.verdict.warned(reason))
+        return record
 
     @cached_property
     def digest(self) -> str:

@@ -22,6 +22,7 @@ from hapdask.cli.exits import DONE, PARTIAL
 from hapdask.cli.reports import left_out_documents, warning_documents
 from hapdask.cli.runs import finish
 from hapdask.config.preset_tables import BUILT_IN
+from hapdask.products.alignment.lines import verdict_word
 
 if TYPE_CHECKING:
     from hapdask.config.tweakreg_presets import ResolvedAlignment
@@ -86,10 +87,10 @@ def show_made(found: Alignment, written: Written, page_path: Path | None) -> Non
     )
     for e in found:
         p = e.placement
-        verdict = "trailed" if e.guiding.trailed else p.status
         figures = (p.rms_mas, p.error_mas, p.header_mas)
         table.add_row(
-            e.opened.name, verdict, p.catalog or "-", p.geometry or "-", str(p.matches or "-"),
+            e.opened.name, verdict_word(p, e.guiding),
+            p.catalog or "-", p.geometry or "-", str(p.matches or "-"),
             *(_figure(value) for value in figures),
         )  # fmt: skip
     show_table(table)
@@ -119,9 +120,9 @@ def made_document(
 
 
 def exit_code(found: Alignment, written: Written) -> int:
-    """Say whether every exposure got a solution, and all was written."""
-    unaligned = any(e.placement.status == "unaligned" for e in found)
-    return PARTIAL if unaligned or found.left_out or written.failures else DONE
+    """Say whether every exposure got a solution, from the catalog asked for; and all is written."""
+    lacking = found.lacks_tie or any(e.placement.status == "unaligned" for e in found)
+    return PARTIAL if lacking or found.left_out or written.failures else DONE
 
 
 def finish_alignment(found: Alignment, written: Written) -> None:
@@ -130,7 +131,8 @@ def finish_alignment(found: Alignment, written: Written) -> None:
     if without:
         complain(f"\nwithout a tie to a catalog: {plural(len(without), 'exposure')}")
     for e in without:
-        complain(f"  {e.opened.name}: {e.placement.status}: {e.placement.reason}")
+        word = verdict_word(e.placement, e.guiding)
+        complain(f"  {e.opened.name}: {word}: {e.placement.reason}")
     for note in written.notes:
         complain(note)
     finish((*found.left_out, *written.failures))

@@ -76,6 +76,8 @@ def show_made(made: SvmMade, page_path: Path | None) -> None:
                 typer.echo(f"  all are named in {path}")
         if visit.problem:
             complain(f"visit {visit.tree.visit} is not finished: {visit.problem}")
+        if visit.told.get("lacks_tie"):
+            complain(f"visit {visit.tree.visit}: no exposure is tied to the catalog asked for")
     _notes(visit.tree for visit in made.visits)
     if page_path is not None:
         typer.echo(f"\nreport: {page_path}")
@@ -108,10 +110,10 @@ def made_document(made: SvmMade, opened: Exposures, page_path: Path | None) -> d
 
 
 def exit_code(made: SvmMade) -> int:
-    """Say how a run ended: with all, without some inputs or some visits, with nothing."""
+    """Say how a run ended: with all; without inputs, visits or alignments; with nothing."""
     if not any(visit.products for visit in made.visits):
         return ERROR
-    return PARTIAL if made.left_out or made.failed else DONE
+    return PARTIAL if made.left_out or made.failed or made.unaligned else DONE
 
 
 def warnings_of(made: SvmMade, opened: Exposures) -> tuple[LeftOut, ...]:

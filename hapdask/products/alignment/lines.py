@@ -15,6 +15,11 @@ from hapdask.observe.record import ExposureRecord
 from hapdask.products.report.model import AlignmentLine, AttemptLine
 
 
+def verdict_word(placement: Placement, guiding: Guiding) -> str:
+    """Name the verdict in one word; an exposure that trails has no other."""
+    return "trailed" if guiding.trailed else placement.status
+
+
 def alignment_line(
     record: ExposureRecord,
     placement: Placement,
@@ -36,7 +41,7 @@ def alignment_line(
         name=record.name,
         visit=record.visit,
         detector=f"{record.instrument}/{record.detector} {record.filter}",
-        status=placement.status,
+        status=verdict_word(placement, guiding),
         reason=placement.reason,
         catalog=placement.catalog,
         method=placement.method,

@@ -63,6 +63,11 @@ def make_headerlet(records: Sequence[ExposureRecord], facts: Mapping[str, WcsFac
         return new_headerlet(solved).to_bytes()
 
 
+def headerlet_name(url: str) -> str:
+    """Name the headerlet of an exposure's file."""
+    return f"{stem_of(url)}_hlet.fits"
+
+
 def write_headerlet(
     records: Sequence[ExposureRecord],
     facts: Mapping[str, WcsFacts],
@@ -93,7 +98,7 @@ def write_headerlet(
     """
     content, path = make_headerlet(records, facts), Path(target)
     if path.is_dir():
-        path = path / f"{stem_of(records[0].url)}_hlet.fits"
+        path = path / headerlet_name(records[0].url)
     with appearing(path, overwrite=overwrite) as out, storage_errors(str(path)):
         out.write(content)
     return path

@@ -91,3 +91,19 @@ def test_places_know_errors_and_magnitudes():
     assert 0.005 * 39.5 < places.ra_error[1:].min() < places.ra_error[1:].max() < 0.02 * 39.7
     assert places.detector.shape == (150, 3)
     assert np.all(np.isfinite(places.mag))
+
+
+@pytest.mark.parametrize("away", [30.0, 7.0])  # beyond all reach, and beyond the search alone
+def test_too_few_pairs_are_told_with_what_a_user_may_change(away):
+    rng = np.random.default_rng(3)
+    ra, dec = 150.0 + rng.uniform(-0.01, 0.01, 30), 2.2 + rng.uniform(-0.01, 0.01, 30)
+    places = Places.make("e", ra, dec, 5.0)
+    catalog = Places.make("c", ra[:1], dec.max(keepdims=True) + away / 3600.0, 1.0)
+
+    def reason(method):
+        rules = AlignmentParameters(searchrad=3.0)
+        task = Task(places, catalog, center_of(places), rules, method)
+        return fit_lists(task).attempts[-1].reason
+
+    assert reason("histogram").endswith("(widen searchrad, now 3 arcsec; or a deeper catalog)")
+    assert "searchrad" not in reason("relative")

@@ -226,6 +226,14 @@ def test_rows_without_a_position_are_told_and_dropped():
         read(table)
 
 
+def test_columns_that_were_asked_for_and_hold_no_position_are_named():
+    table = Table({"id": [901, 902], "ra": [150.1, 150.2], "dec": [2.2, 2.3]})
+    with pytest.raises(InputError) as error:  # as the stock tweakreg.cfg has it: columns 1 and 2
+        standardise(table, name="t", origin="t.ecsv", columns={"ra": "id", "dec": "ra"})
+    for words in ("'id' as RA and 'ra' as Dec", "refxcol, refycol", "'ra' and 'dec' are known"):
+        assert words in str(error.value)
+
+
 def test_duplicates_are_told_and_dropped():
     rng = np.random.default_rng(3)
     n = 200
