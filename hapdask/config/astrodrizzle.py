@@ -11,9 +11,8 @@ Five parameters are not AstroDrizzle's, and by default they do what it does: ``f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from hapdask.config.fields import (
     Declared,
@@ -27,10 +26,9 @@ from hapdask.config.fields import (
     weight_scale,
     whole,
 )
+from hapdask.config.grouped import Grouped
 from hapdask.config.parameters import COSMIC_RAY_BITS, KERNELS, WEIGHTS
 from hapdask.errors import ParameterError
-
-Value = str | int | float | bool | tuple[float, ...] | None
 
 SKY_METHODS = ("localmin", "globalmin", "match", "globalmin+match")
 COMBINATIONS = ("minmed", "iminmed", "median", "mean", "imedian", "imean", "sum")
@@ -276,7 +274,7 @@ class InstrumentFigures(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AstroDrizzleParameters:
+class AstroDrizzleParameters(Grouped):
     """All parameters of a run, one group for each step.
 
     Examples
@@ -296,28 +294,10 @@ class AstroDrizzleParameters:
     final: FinalStep = field(default_factory=FinalStep)
     instrument: InstrumentFigures = field(default_factory=InstrumentFigures)
 
-    @classmethod
-    def from_values(cls, values: Mapping[str, object]) -> AstroDrizzleParameters:
-        """Make the groups from flat names, which must all be among `NAMES`; ParameterError."""
-        groups = {
-            group: kind(**{name: values[name] for name in _names(kind) if name in values})
-            for group, kind in GROUPS.items()
-        }
-        return cls(**groups)
-
-    def values(self) -> dict[str, Value]:
-        """Give every value by its name, in the order of the steps."""
-        groups = (getattr(self, group) for group in GROUPS)
-        return {name: getattr(group, name) for group in groups for name in _names(type(group))}
-
-
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
-
 
 #: The groups of `AstroDrizzleParameters` by name, and all names of parameters.
-GROUPS: dict[str, type[Any]] = get_type_hints(AstroDrizzleParameters)
-NAMES: tuple[str, ...] = tuple(name for kind in GROUPS.values() for name in _names(kind))
+GROUPS: dict[str, type[Any]] = AstroDrizzleParameters.groups()
+NAMES: tuple[str, ...] = AstroDrizzleParameters.names()
 
 
 def _custom_frame(group: Any, prefix: str) -> CustomFrame:

@@ -10,11 +10,10 @@ nothing here in `hapdask.config.upstream_names`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, get_type_hints
+from dataclasses import dataclass, field
 
 from hapdask.config.fields import Declared, choice, number, switch, text, whole
+from hapdask.config.grouped import Grouped
 from hapdask.errors import ParameterError
 
 _MOST = 1_000_000
@@ -184,7 +183,7 @@ class PlotOptions(Declared):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TweakRegParameters:
+class TweakRegParameters(Grouped):
     """All of them, one group for each part of TweakReg.
 
     Examples
@@ -203,25 +202,6 @@ class TweakRegParameters:
     match: MatchOptions = field(default_factory=MatchOptions)
     plots: PlotOptions = field(default_factory=PlotOptions)
 
-    @classmethod
-    def from_values(cls, values: Mapping[str, object]) -> TweakRegParameters:
-        """Make the groups from flat names, which must all be among `NAMES`; ParameterError."""
-        groups = {
-            group: kind(**{name: values[name] for name in _names(kind) if name in values})
-            for group, kind in GROUPS.items()
-        }
-        return cls(**groups)
 
-    def values(self) -> dict[str, Any]:
-        """Give every value by its name, in the order of the groups."""
-        groups = (getattr(self, group) for group in GROUPS)
-        return {name: getattr(group, name) for group in groups for name in _names(type(group))}
-
-
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind))
-
-
-#: The groups of `TweakRegParameters` by name, and all names of parameters.
-GROUPS: dict[str, type[Any]] = get_type_hints(TweakRegParameters)
-NAMES: tuple[str, ...] = tuple(name for kind in GROUPS.values() for name in _names(kind))
+#: All names of parameters.
+NAMES: tuple[str, ...] = TweakRegParameters.names()
