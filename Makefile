@@ -17,8 +17,9 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/hapdask demo -o demo-out
 
+# Processes of their own, whole files each, so that what a file simulates is simulated once.
 test: lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	@$(BIN)/ruff check .

@@ -24,12 +24,12 @@ import hapdask as hd
 from benchmarks.report import Figure, cpu_seconds, make_parser, show
 from hapdask.config import load_astrodrizzle
 from hapdask.drizzling import steps
+from hapdask.drizzling.by_shape import find_in_chip
 from hapdask.drizzling.cosmic_rays import Stack, blot_blocks, find_cosmic_rays
 from hapdask.drizzling.hits import ChipHits
 from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.members import stack_member
 from hapdask.drizzling.separate import drizzle_single
-from hapdask.drizzling.single_image import find_in_single_image
 from hapdask.drizzling.tile import drizzle_tile
 from hapdask.drizzling.weighting import to_electrons
 from hapdask.kernels import rejection
@@ -287,10 +287,10 @@ def alone(case: Case, workdir: Path, *, gates: bool) -> list[Figure]:
     scene = case.scene()
     bright = scene.is_star & (scene.mag < 21.0)
     for k, chip in enumerate(clean.chips):
-        mask = find_in_single_image(hit, hit.chips[k])
+        mask = find_in_chip(hit, hit.chips[k])
         total.add(clean, hit, k, np.ones(chip.shape, np.bool_), mask)
         rows = read_chip_rows(clean, chip, 0, chip.shape[0])
-        false = find_in_single_image(clean, chip)
+        false = find_in_chip(clean, chip)
         stars = np.zeros(chip.shape, np.bool_)
         x, y = pixels_of(chip, scene.ra[bright], scene.dec[bright])
         on = (x > 4) & (y > 4) & (x < chip.shape[1] - 5) & (y < chip.shape[0] - 5)

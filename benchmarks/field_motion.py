@@ -10,16 +10,15 @@ nobody can know of one field.  Fields of *given* drift show what is stated of ea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.joint import START, YEAR, Made, pulls
+from benchmarks.joint import pulls, visits
 from benchmarks.report import Figure, make_parser, show
 from hapdask.astrometry.solution.parameters import JointParameters
 from hapdask.astrometry.solution.solving import solve
-from tests.helpers.joint_simulation import Field, header_errors
+from tests.helpers.joint_simulation import Field
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator], Floats]
@@ -49,21 +48,6 @@ def scattered(sigma: float) -> Draw:
     return lambda rng: rng.normal(0.0, sigma, 2)
 
 
-def _visits(field: Field, bright: int) -> Made:
-    """Two exposures a visit; those after the first are too deep for the bright stars."""
-    made, truth = [], {}
-    for v, year in enumerate((0.0, *YEARS)):
-        for k, theta in enumerate(header_errors(field.rng, 2, _P)):
-            name, mjd = f"v{v:04d}a{k}", START + year * YEAR + 0.02 * k
-            at = tuple(field.rng.uniform(-15, 15, 2))
-            e, rows = field.exposure(name, mjd, offset=at, theta=theta, visit=name[:5])
-            seen = (rows >= bright) | (v == 0)
-            columns = {n: getattr(e, n)[seen] for n in ("xi", "eta", "error", "galaxy")}
-            made.append(replace(e, **columns))
-            truth[name] = theta
-    return made, truth
-
-
 def cell(drift: Draw, differ: Draw, known: int, runs: int) -> dict[float, tuple[float, float]]:
     """The rms pull and the median stated error, mas, of visits without stars, by their years."""
     found: dict[float, tuple[list[float], list[float]]] = {y: ([], []) for y in YEARS}
@@ -74,7 +58,8 @@ def cell(drift: Draw, differ: Draw, known: int, runs: int) -> dict[float, tuple[
         rows = np.arange(bright)
         field.pm[rows] += differ(rng)
         stars = field.references(rows, pm_error=_MEASURED if known else np.nan)
-        made, truth = _visits(field, bright)
+        # Those after the first are too deep for the bright stars.
+        made, truth = visits(field, (0.0, *YEARS), n=2, unseen=bright)
         first = solve(made[:2], stars).release
         for k, year in enumerate(YEARS, 1):
             new = made[2 * k : 2 * k + 2]

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import Figure, make_parser, show
-from hapdask.astrometry.detection import Guiding, check_guiding
+from hapdask.astrometry.guiding import Guiding, check_guiding
 from hapdask.observe.exposure import open_exposures
 from hapdask.simulate import (
     Mode,
@@ -172,8 +172,9 @@ class Tally:
 
     def add(self, case: Case, found: Guiding, *, moved: bool) -> None:
         """Count one case."""
-        group = f"{'moved' if moved else 'still'}, {case.kind}"
-        self.rates.setdefault(group, []).append(found.trailed)
+        for name in (case.kind, f"{case.setup.instrument}/{case.setup.detector}"):
+            group = f"{'moved' if moved else 'still'}, {name}"
+            self.rates.setdefault(group, []).append(found.trailed)
         self.unknown += moved and found.status == "unknown"
         self.untold += not moved and found.status == "unknown"
         if found.trailed != moved:
@@ -184,7 +185,7 @@ class Tally:
         made = []
         for moved, sense, asked in (("moved", ">=", 95.0), ("still", "<=", 1.0)):
             mine = {name: each for name, each in self.rates.items() if name.startswith(moved)}
-            whole = [one for each in mine.values() for one in each]
+            whole = [one for name, each in mine.items() if "/" not in name for one in each]
             share = 100.0 * float(np.mean(whole))
             made.append(Figure(f"{moved}: set aside, of {len(whole)}", share, "%", sense, asked))
             made += [

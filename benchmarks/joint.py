@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ START, YEAR = 57388.0, 365.25
 _PARAMETERS = JointParameters()
 #: Of the field's stars in common, mas / yr per axis: what `JointParameters.mean_motion` allows for.
 _DRIFT = _PARAMETERS.mean_motion
+#: Reference stars of a visit that is published.
+_REFERENCES = 40
+#: Errors of galaxies' places, in those of stars.
+_BLUR = 8.0
 #: Sources per square arcsec: 300 in the field of UVIS.
 _DENSITY = 300 / 160.0**2
 
@@ -45,8 +50,12 @@ def visits(
     n: int = 3,
     places: Sequence[tuple[float, float]] = (),
     wave: Wave | None = None,
+    unseen: int = 0,
 ) -> Made:
-    """Visits at so many years, their exposures within 15 arcsec of a place."""
+    """Visits at so many years, their exposures within 15 arcsec of a place.
+
+    All but the first do not see so many stars, the first of the field.
+    """
     rng, made, truth = field.rng, [], {}
     for v, year in enumerate(years):
         x, y = places[v] if places else (0.0, 0.0)
@@ -54,7 +63,10 @@ def visits(
             name, mjd = f"v{v:04d}a{k}", START + year * YEAR + 0.02 * k
             at = (x + rng.uniform(-15, 15), y + rng.uniform(-15, 15))
             how = {"offset": at, "theta": theta, "distortion": wave, "visit": name[:5]}
-            made.append(field.exposure(name, mjd, **how)[0])
+            e, rows = field.exposure(name, mjd, **how)
+            seen = (rows >= unseen) | (v == 0)
+            columns = {c: getattr(e, c)[seen] for c in ("xi", "eta", "error", "galaxy")}
+            made.append(replace(e, **columns))
             truth[name] = theta
     return made, truth
 
@@ -131,10 +143,15 @@ def distortions(runs: int) -> list[Figure]:
     return found
 
 
-def _beside_published(field: Field, year: float) -> tuple[Floats, list[float]]:
-    """Errors of a visit so many years after a published one, largest axis, and its pulls."""
-    made, truth = visits(field, (0.0, year))
-    first = solve(made[:3], field.references(np.arange(40))).release
+def _beside_published(
+    field: Field, year: float, *, again: bool = True
+) -> tuple[Floats, list[float]]:
+    """Errors of a visit so many years after a published one, largest axis, and its pulls.
+
+    The published one has forty reference stars, which the later one sees ``again``, or not.
+    """
+    made, truth = visits(field, (0.0, year), unseen=0 if again else _REFERENCES)
+    first = solve(made[:3], field.references(np.arange(_REFERENCES))).release
     release = solve(made, None, published=first).release
     names = [e.name for e in made[3:]]
     return np.abs(shifts(release, truth, names)).max(axis=1), pulls(release, truth, names)
@@ -149,16 +166,26 @@ def _chain(field: Field) -> list[float]:
     return pulls(release, truth, [e.name for e in made[6:]])
 
 
+#: Of fields: a name, how to make one, and whether the reference stars are seen again.
+_KINDS = (
+    ("at rest", Field, True),
+    ("drifting", drifting_field, True),
+    ("at rest, those of the release not seen again", Field, False),
+    ("drifting, those of the release not seen again", drifting_field, False),
+)
+
+
 def without_stars(runs: int) -> list[Figure]:
     """Visits without reference stars, held to one that is published or tied through others."""
     found = []
     for year in (0.3, 1.0, 5.0):
-        for label, make in (("at rest", Field), ("drifting", drifting_field)):
+        for label, make, again in _KINDS:
             both = [
-                _beside_published(make(np.random.default_rng(k), n=150), year) for k in range(runs)
+                _beside_published(make(np.random.default_rng(k), n=150), year, again=again)
+                for k in range(runs)
             ]
             error = float(np.median(np.concatenate([e for e, _ in both])))
-            gate = ("<=", 1.0) if year <= 1.0 and make is Field else ("", 0.0)
+            gate = ("<=", 1.0) if year <= 1.0 and again else ("", 0.0)
             name = f"{year:g} years, no star, a field {label}"
             found.append(Figure(f"{name}: median error", error, "mas", *gate))
             pull = _rms([p for _, own in both for p in own])
@@ -170,6 +197,33 @@ def without_stars(runs: int) -> list[Figure]:
         *found,
         Figure("tied through other visits alone: rms pull", _rms(chained), "", "<=", 1.3),
     ]
+
+
+def galaxies(runs: int) -> list[Figure]:
+    """What a dozen galaxies or so tell where no star's motion is known: told from stars, or not."""
+    found = []
+    for year in (1.0, 5.0, 15.0):
+        for label, told in (("not told", False), ("told", True)):
+            error, stated, pull = [], [], []
+            for seed in range(runs):
+                how = {"n": 150, "galaxies": 0.1, "blur": _BLUR}
+                field = drifting_field(np.random.default_rng(seed), **how)
+                made, truth = visits(field, (0.0, year))
+                made = made if told else [replace(e, galaxy=None) for e in made]
+                stars = field.references(
+                    np.flatnonzero(~field.galaxy)[:_REFERENCES], pm_error=np.nan
+                )
+                first = solve(made[:3], stars).release
+                release = solve(made, None, published=first).release
+                names = [e.name for e in made[3:]]
+                error += np.abs(shifts(release, truth, names)).max(axis=1).tolist()
+                stated += [release[n].error_mas() for n in names]
+                pull += pulls(release, truth, names)
+            name = f"{year:g} years, a tenth galaxies, {label}"
+            found.append(Figure(f"{name}: median error", float(np.median(error)), "mas"))
+            found.append(Figure(f"{name}: stated error", float(np.median(stated)), "mas"))
+            found.append(Figure(f"{name}: rms pull", _rms(pull), "", "<=", 1.3))
+    return found
 
 
 def region(exposures: int, half: float) -> tuple[list[ExposureSources], object]:
@@ -202,6 +256,7 @@ def main() -> None:
     show("Stated errors", statistics(4 if quick else 50), quick=quick)
     show("Distortion that is not modelled", distortions(1 if quick else 12), quick=quick)
     show("No reference stars", without_stars(1 if quick else 24), quick=quick)
+    show("Galaxies, and no known motion", galaxies(1 if quick else 24), quick=quick)
     show("Cost", cost(40 if quick else 1000), quick=quick)
 
 

@@ -19,7 +19,12 @@ def main(folder: str, poller: str, service: str) -> int:
     os.environ["ASTROMETRIC_CATALOG_URL"] = service
     os.environ |= {f"SVM_CATALOG_{detector}": "off" for detector in _DETECTORS}
     from drizzlepac import runsinglehap
+    from spherical_geometry.polygon import SphericalPolygon
 
+    # skypac 1.0.12 calls what spherical_geometry 1.4 has no more; without it every match fails,
+    # and AstroDrizzle falls back on localmin.
+    if not hasattr(SphericalPolygon, "iter_polygons_flat"):
+        SphericalPolygon.iter_polygons_flat = SphericalPolygon.__iter__
     return 0 if runsinglehap.perform(poller, log_level="info") == 0 else 1
 
 

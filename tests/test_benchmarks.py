@@ -21,9 +21,9 @@ benchmarks = pytest.importorskip("benchmarks", reason="the repository is not on 
 
 SCRIPTS = (
     "map", "square", "kernels", "threads", "memory", "cutout", "endtoend", "opening", "sky",
-    "pipeline_memory", "stack", "guiding",
+    "pipeline_memory", "stack", "guiding", "centroids",
 )  # fmt: skip
-PEERS = ("astrodrizzle", "realpixels", "pipeline", "steps", "alignment", "svm")
+PEERS = ("astrodrizzle", "realpixels", "pipeline", "steps", "alignment", "svm", "svm_pixels")
 FOLDER = Path(benchmarks.__path__[0])
 
 

@@ -29,6 +29,8 @@ COSMIC_RAY = 4
 """It may be a cosmic ray: it stands out from the telescope's images by its shape."""
 BLENDED = 8
 """A neighbour sends light into its image."""
+EXTENDED = 16
+"""It is wider than a star: a galaxy, most likely."""
 
 _COLUMNS = {
     "extver": "",
@@ -59,7 +61,7 @@ class SourceList:
     snr : ndarray of float64, shape (n,)
         Flux over its error.
     flags : ndarray of uint16, shape (n,)
-        `SATURATED`, `EDGE`, `COSMIC_RAY`, `BLENDED`.
+        `SATURATED`, `EDGE`, `COSMIC_RAY`, `BLENDED`, `EXTENDED`.
     fwhm : float, pixels
         Of a point source as recorded, median over the chips; NaN where it is not known.
     """
@@ -155,6 +157,10 @@ class SourceList:
     def without(self, flags: int) -> SourceList:
         """Leave out those that carry any of some flags."""
         return self.take((self.flags & np.uint16(flags)) == 0)
+
+    def having(self, flags: int) -> SourceList:
+        """Keep those that carry any of some flags."""
+        return self.take((self.flags & np.uint16(flags)) != 0)
 
     def table(self) -> Table:
         """Tabulate as astropy has it; name of the exposure and FWHM stand in its ``meta``."""

@@ -6,6 +6,7 @@ arcsec; those of HAP's matches are pixels of the tangent plane, as the method's 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +19,9 @@ from hapdask.errors import ParameterError
 ALIGNMENT_PRESETS = ("default", "compat")
 METHODS = ("relative", "histogram", "header")
 _GEOMETRIES = ("shift", "rshift", "rscale", "general")
+#: Errors of the headers' scale, as the move that they make 100 arcsec away, mas: common to the
+#: exposures of a visit, and of one exposure beside that (the telescope breathes).
+HEADER_SCALE, EXPOSURE_SCALE = 2.0, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class AlignmentParameters(Declared):
     header_rotation, relative_rotation : float, degrees
         Uncertainty of the header's roll, and of that among the exposures of a visit, for fits that
         leave it alone.
+    header_scale, relative_scale : float
+        The same of the scale.
     max_chance : float
         Largest number of false alarms.
     min_recovered : float
@@ -89,6 +95,8 @@ class AlignmentParameters(Declared):
     floor: float = number(1.0, 0.01, 100.0)
     header_rotation: float = number(0.01, 0.0, 1.0)
     relative_rotation: float = number(0.002, 0.0, 1.0)
+    header_scale: float = number(1e-5 * math.hypot(HEADER_SCALE, EXPOSURE_SCALE), 0.0, 0.01)
+    relative_scale: float = number(1e-5 * math.hypot(EXPOSURE_SCALE, EXPOSURE_SCALE), 0.0, 0.01)
     max_chance: float = number(1e-6, 0.0, 1.0)
     min_recovered: float = number(0.75, 0.0, 1.0)
     better: float = number(3.0, 0.0, 100.0)

@@ -193,7 +193,8 @@ class CosmicRayStep(Declared):
 
     ``driz_cr_test`` is AstroDrizzle's own test (``upstream``: the sky in the noise twice, borders
     compared with zero), or our ``own``: the variance of ERR, and borders as they are.
-    ``driz_cr_single`` masks an exposure that has no partner by its own shape.
+    ``driz_cr_single`` masks by their shape the cosmic rays of exposures without partner, and those
+    where one exposure of a stack alone covers the sky.
     """
 
     driz_cr: bool = switch(True)

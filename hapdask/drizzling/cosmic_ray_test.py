@@ -40,6 +40,8 @@ class CosmicRayTest:
         Test as AstroDrizzle does: see `chip_levels`, `grown`.
     sky : float or None, SCI units
         Level that is added to the blot; None for the sky of each chip.
+    by_shape : bool
+        Judge pixels whose sky one exposure alone covers by their shape.
     """
 
     interp: str = "poly5"
@@ -50,6 +52,7 @@ class CosmicRayTest:
     ctegrow: int = 0
     upstream: bool = False
     sky: float | None = None
+    by_shape: bool = False
 
     @property
     def halo(self) -> int:

@@ -17,12 +17,12 @@ from hapdask.config.parameters import DrizzleParameters
 from hapdask.drizzling.cosmic_ray_test import CosmicRayTest as CosmicRayTest
 from hapdask.drizzling.cosmic_ray_test import chip_levels, grown, typical_variance
 from hapdask.drizzling.hits import ChipHits
-from hapdask.drizzling.inputs import ReachingChip, block_rows
+from hapdask.drizzling.inputs import ReachingChip, block_columns, block_rows
 from hapdask.drizzling.median import Combination, Combined, StackMember, combine_exposures
+from hapdask.drizzling.uncovered import cut, find_uncovered, padded_box
 from hapdask.drizzling.unlike import Compared, shortest_time, with_noise_of_median
 from hapdask.drizzling.weighting import electron_gain
 from hapdask.kernels import blotting, rejection
-from hapdask.kernels.blocks import BLOCK
 from hapdask.observe.pixels import open_chip
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
@@ -103,6 +103,7 @@ class Stack:
             self.combination,
             images=self.images,
             shortest=self.shortest or 0.0,
+            alone=self.test.by_shape,
         )
 
 
@@ -144,29 +145,56 @@ def _test_chip(
 ) -> ChipHits:
     """Compare the blocks of one chip with the median, and tell the tile's own bad pixels."""
     exposure, chip, test = found.exposure, found.chip, stack.test
-    row0, row1 = block_rows(found.blocks, chip)
-    col0 = int(found.blocks[:, 1].min()) * BLOCK[1]
-    col1 = min((int(found.blocks[:, 1].max()) + 1) * BLOCK[1], chip.shape[1])
-    with open_chip(exposure, chip) as reader:
-        rows = reader.read(row0, row1, (col0, col1), flags=False)
-    at = (row0, col0), rows.sci.shape
+    box = *block_rows(found.blocks, chip), *block_columns(found.blocks, chip)
+    at = (box[0], box[2]), (box[1] - box[0], box[3] - box[2])
     blot, own = blot_blocks(found, test, tile, padded, median.sci, *at)
+    nearest = replace(test, interp="nearest")
+    alone = _find_alone(found, nearest, tile, padded, median.alone, *at)
+    around = box if alone is None else padded_box(box, chip.shape)
+    with open_chip(exposure, chip) as reader:
+        read = reader.read(*around[:2], around[2:], flags=alone is not None)
+    rows = cut(read, box, around)
     gain = electron_gain(exposure, chip, tile)
     has_err = rows.err is not None
     levels = chip_levels(exposure, chip, gain, test, stack.typical or 0.0, has_err=has_err)
     bad = np.empty_like(own)
     err = rows.sci if rows.err is None else rows.err
     if stack.shortest:
-        nearest = replace(test, interp="nearest")
         reference, _ = blot_blocks(found, nearest, tile, padded, median.reference, *at)
         compared = Compared(exposure.exptime, blot, reference, stack.members)
         err, levels = with_noise_of_median(rows.sci, rows.err, levels, compared)
     rejection.find(rows.sci, err, blot, levels, test.limits, bad)
     # NumPy finds true values many times faster than numbers that are not zero.
     hit = (grown(bad, chip, test) & own).view(np.bool_)
+    if alone is not None:
+        hit |= find_uncovered(read, box, alone, exposure, chip, stack.parameters.good_bits)
     y, x = np.divmod(np.flatnonzero(hit), bad.shape[1])
-    flat = (y + row0) * chip.shape[1] + x + col0
+    flat = (y + box[0]) * chip.shape[1] + x + box[2]
     return ChipHits(exposure.name, chip.extver, flat.astype(np.int64))
+
+
+def _find_alone(
+    found: ReachingChip,
+    nearest: CosmicRayTest,
+    tile: Frame,
+    padded: Frame,
+    alone: NDArray[np.bool_],
+    first: tuple[int, int],
+    shape: tuple[int, int],
+) -> NDArray[np.bool_] | None:
+    """Tell the tile's own pixels whose sky one exposure alone covers; None where there is none.
+
+    Most blocks lie where others are, and are not mapped.
+    """
+    y0, x0 = padded.origin
+    boxes = np.maximum(found.boxes - (x0, x0, y0, y0), 0).tolist()
+    near = np.array([alone[bottom:top, left:right].any() for left, right, bottom, top in boxes])
+    if not near.any():
+        return None
+    blocks, image = found.with_blocks(near), alone.astype(np.float32)
+    value, own = blot_blocks(blocks, nearest, tile, padded, image, first, shape)
+    wanted: NDArray[np.bool_] = (value == 1.0) & own.view(np.bool_)
+    return wanted if wanted.any() else None
 
 
 def blot_blocks(

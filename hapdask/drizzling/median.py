@@ -14,15 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.inputs import ReachingChip
 from hapdask.drizzling.separate import add_chips, find_chips, make_sums, spans_of
 from hapdask.drizzling.unlike import keep_quiet, without_saturated
 from hapdask.errors import ParameterError
 from hapdask.kernels import combining
+from hapdask.kernels.alone import find_alone
 from hapdask.kernels.singles import Judgement, fold
 from hapdask.observe.record import ExposureRecord
 from hapdask.sky.frame import Frame
 
 Image = NDArray[np.float32]
+
+#: Least width of an area that one exposure alone covers; half of it twice is less than the margin
+#: that a blot has (`Stack.reach_of_blot` and `Stack.reach_of_test`).
+_WIDE = 5
 
 _NONE: Image = np.zeros((0, 0), np.float32)
 
@@ -158,10 +164,14 @@ class Combined:
     reference : ndarray of float32, shape of the frame or (0, 0)
         Element of ``exposures`` whose noise is that of the pixel; NaN where no image is good.
         Empty where the exposures are alike.
+    alone : ndarray of bool, shape of the frame or (0, 0)
+        True where one exposure alone is good, for 5 pixels at least.  Empty where it was not asked
+        for.
     """
 
     sci: Image
     reference: Image
+    alone: NDArray[np.bool_]
 
 
 def combine_exposures(
@@ -173,6 +183,7 @@ def combine_exposures(
     *,
     images: int,
     shortest: float = 0.0,
+    alone: bool = False,
 ) -> Combined:
     """Combine exposures on a frame; with unlike ones, the quiet ones.
 
@@ -192,6 +203,8 @@ def combine_exposures(
     shortest : float, s
         Exposure time of the shortest of the whole stack where they are unlike; 0 where they are
         alike.  What saturates in a longer one is only the least that it may be, and stays out.
+    alone : bool
+        Whether to tell where one exposure alone is good.
 
     Returns
     -------
@@ -213,26 +226,48 @@ def combine_exposures(
             kept.append(k)
     if not found:
         none = np.full(frame.shape if shortest else (0, 0), np.nan, np.float32)
-        return Combined(np.zeros(frame.shape, np.float32), none)
-    border = max(chip.patch for chips in found for chip in chips)
-    sums = make_sums(padded, border)
+        nowhere = np.zeros(frame.shape if alone else (0, 0), np.bool_)
+        return Combined(np.zeros(frame.shape, np.float32), none, nowhere)
     noise = padded.shape if how.minmed else (0, 0)
     weight, background = np.zeros(noise, np.float32), np.zeros(noise, np.float32)
     latest = np.zeros(padded.shape if how.takes_last else (0, 0), np.float32)
+    own = [(exposures[k], members[k]) for k in kept]
+    stack = _planes(own, found, padded, parameters, how, shortest, (weight, background, latest))
+    inner, reference, lonely = frame.slices_in(padded), _NONE, np.zeros((0, 0), np.bool_)
+    if alone:
+        one = np.empty(padded.shape, np.bool_)
+        find_alone(stack, _WIDE, one.view(np.uint8))
+        lonely = one[inner]
+    if shortest:
+        judged = [member for _, member in own]
+        reference = keep_quiet(stack, judged, kept, how, weight, background)
+        reference = np.ascontiguousarray(reference[inner])
+    out = _combine(stack, latest, weight, background, how, images)
+    return Combined(np.ascontiguousarray(out[inner]), reference, lonely)
+
+
+def _planes(
+    own: Sequence[tuple[ExposureRecord, StackMember]],
+    found: Sequence[Sequence[ReachingChip]],
+    padded: Frame,
+    parameters: DrizzleParameters,
+    how: Combination,
+    shortest: float,
+    totals: tuple[Image, Image, Image],
+) -> Image:
+    """Drizzle exposures one after another: planes that are NaN where they are bad.
+
+    ``totals`` are those of `fold`: weight, background, latest.
+    """
+    border = max(chip.patch for chips in found for chip in chips)
+    sums = make_sums(padded, border)
     stack = np.empty((len(found), *padded.shape), np.float32)
-    for plane, chips, k in zip(stack, found, kept, strict=True):
-        strict, rule = without_saturated(exposures[k], parameters, how, shortest)
+    for plane, chips, (exposure, member) in zip(stack, found, own, strict=True):
+        strict, rule = without_saturated(exposure, parameters, how, shortest)
         add_chips(chips, padded, strict, border, sums)
         spans = spans_of(chips, padded, border)
-        fold(sums, border, spans, rule.judge(members[k]), plane, weight, background, latest)
-    del sums
-    reference = _NONE
-    if shortest:
-        own = [members[k] for k in kept]
-        reference = keep_quiet(stack, own, kept, how, weight, background)
-        reference = np.ascontiguousarray(reference[frame.slices_in(padded)])
-    out = _combine(stack, latest, weight, background, how, images)
-    return Combined(np.ascontiguousarray(out[frame.slices_in(padded)]), reference)
+        fold(sums, border, spans, rule.judge(member), plane, *totals)
+    return stack
 
 
 def _combine(

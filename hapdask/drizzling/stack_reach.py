@@ -22,7 +22,7 @@ from hapdask.sky.frame import Frame
 #: Bytes of the stacks that are held at once, by all threads together.
 _BUDGET = 900_000_000
 #: Bytes per pixel of a tile: of every exposure, and of what is made of them.
-_EACH, _COMMON = 4, 40
+_EACH, _COMMON = 4, 44
 #: Side of the smallest tiles, however deep the stack.
 _SMALLEST = 256
 #: Name of the exposure and EXTVER.

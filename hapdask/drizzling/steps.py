@@ -84,6 +84,7 @@ def cosmic_ray_test(p: AstroDrizzleParameters) -> CosmicRayTest:
         ctegrow=p.cosmic_rays.driz_cr_ctegrow,
         sky=None if p.blot.blot_addsky else p.blot.blot_skyval,
         upstream=p.cosmic_rays.driz_cr_test == "upstream",
+        by_shape=p.cosmic_rays.driz_cr_single,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from hapdask.drizzling.by_shape import find_in_rows
 from hapdask.drizzling.cosmic_rays import Stack, find_cosmic_rays
 from hapdask.drizzling.input_sets import InputFacts
 from hapdask.drizzling.tile import TileSums
@@ -13,6 +14,7 @@ from hapdask.kernels.blocks import ChipPixels, chip_reach
 from hapdask.kernels.chains import make_chain
 from hapdask.kernels.drizzle import Drop, make_geometry
 from hapdask.kernels.weights import pixel_weights
+from hapdask.observe.pixels import ChipRows
 from hapdask.schema import ALL
 from hapdask.sky.frame import Frame
 
@@ -86,3 +88,6 @@ def compile_stack(stack: Stack, frame: Frame) -> None:
     x, y = (int(value[0]) for value in frame.sky_to_pixel(*middle))
     row, column = y + frame.origin[0], x + frame.origin[1]
     find_cosmic_rays(stack, Frame(frame.crval, frame.crpix, frame.cd, (8, 8), (row, column)))
+    if stack.test.by_shape:
+        hit = ChipRows(np.full((3, 3), 1e9, np.float32), None, None, None)
+        find_in_rows(hit, stack.exposures[0], chip, stack.parameters.good_bits)

@@ -45,6 +45,7 @@ def drizzle_cards(
     pixel_scale: float,
     outputs: Mapping[str, str],
     version: str,
+    files: Mapping[str, str] | None = None,
 ) -> list[Card]:
     """Make NDRIZIM and the cards of every chip, in the order of CTX bits.
 
@@ -58,6 +59,8 @@ def drizzle_cards(
     outputs : mapping of {"SCI", "WHT", "CTX"} to str
         File and extension of each image; those that are absent are not written.
     version : str
+    files : mapping of str to str, optional
+        By the name of an exposure, the file that is told as its input; its own if absent.
     """
     chips = [(exposure, chip) for exposure in exposures for chip in exposure.chips]
     cards = [Card("NDRIZIM", len(chips), "number of images drizzled onto output")]
@@ -71,7 +74,7 @@ def drizzle_cards(
     if told is not None:
         shared |= _settings(told)
     for number, (exposure, chip) in enumerate(chips[:MOST], start=1):
-        own = _values(exposure, chip)
+        own = _values(exposure, chip, (files or {}).get(exposure.name))
         if told is not None:
             own["WTSC"] = _weight_scale(exposure, chip, told, pixel_scale)
         for key, value in (own | shared).items():
@@ -103,8 +106,8 @@ def _weight_scale(
     return (exposure.exptime**2 if told.weight == "IVM" else 1.0) / ratio**4
 
 
-def _values(exposure: ExposureRecord, chip: ChipRecord) -> dict[str, Value]:
-    name = file_name(exposure)
+def _values(exposure: ExposureRecord, chip: ChipRecord, file: str | None) -> dict[str, Value]:
+    name = file or file_name(exposure)
     return {
         "VER": "",  # keeps its place; see `drizzle_cards`
         "GEOM": "wcs",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -52,6 +52,8 @@ class HeaderSource:
         Electrons per count by which SCI was multiplied; PHOTFLAM is divided by it.
     date : date, optional
         Written as DATE; today (UTC) if None.
+    files : mapping of str to str
+        By the name of an exposure, the file that is told as its input; its own if absent.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class HeaderSource:
     flux_unit: str = "electron / s"
     gain: float = 1.0
     date: datetime.date | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.level not in _KINDS:

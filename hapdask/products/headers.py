@@ -74,6 +74,15 @@ _SOLUTION = {
     "NMATCH": "sources matched in its fit",
     "HDRNAME": "headerlet of the solution",
 }
+#: What SCI says of the inputs that every other image repeats.
+_SHARED = ("EXPNAME", "PA_APER", "CCDCHIP", "WCSNAME", "WCSTYPE")
+#: A product is no part of a larger detector: its pixels are counted from its own first.
+_SUBSECTION = (
+    Card("LTV1", 0.0, "offset in X to subsection start"),
+    Card("LTV2", 0.0, "offset in Y to subsection start"),
+    Card("LTM1_1", 1.0, "reciprocal of sampling rate in X"),
+    Card("LTM2_2", 1.0, "reciprocal of sampling rate in Y"),
+)
 _STATISTICS = {
     "NPIXFRAC": "fraction of the sky cell with data",
     "MEANEXPT": "mean exposure time of pixels with data (s)",
@@ -119,26 +128,33 @@ class ProductCards:
     def image(self, name: str, s_region: str | None) -> list[Card]:
         """Cards of one image extension, in order; all have the WCS, SCI the photometry too."""
         unit = unit_card(self.source.flux_unit) if name in ("SCI", "ERR") else "UNITLESS"
-        cards = [Card("BUNIT", unit, "brightness units"), *self._wcs]
+        cards = [
+            Card("INHERIT", True, "inherit the primary header"),
+            Card("ROOTNAME", self._root, "rootname of this product"),
+            Card("BUNIT", unit, "brightness units"),
+            *_SUBSECTION,
+            *self._wcs,
+        ]
         if name == "SCI":
             cards += self._science
             if s_region is not None:
                 cards.append(Card("S_REGION", s_region, ""))
                 cards += [sky_cell_card(s_region)] if self.source.level in _OF_VISITS else []
-        elif self.source.level in _OF_VISITS:
-            cards += [card for card in self._science if card.keyword in ("WCSNAME", "WCSTYPE")]
+        else:
+            cards += [card for card in self._science if card.keyword in _SHARED]
         return cards
 
     def alone(self, name: str, statistics: Statistics | None, s_region: str | None) -> list[Card]:
         """Cards of a file of one image, whose header holds those of PRIMARY too."""
+        own = {"FILETYPE": name, "FILENAME": self.images[name]}
         cards = self.primary(statistics, 0)[1:]
-        merged = [Card("FILETYPE", name, "type of data found in data file")]
-        merged += [self._own_name(card, name) for card in cards]
-        known = {card.keyword for card in merged} - {"HISTORY", ""}
+        merged = [card._replace(value=own.get(card.keyword, card.value)) for card in cards]
+        known = {card.keyword for card in merged} - {"HISTORY", ""} | {"INHERIT"}
         return merged + [c for c in self.image(name, s_region) if c.keyword not in known]
 
-    def _own_name(self, card: Card, name: str) -> Card:
-        return card._replace(value=self.images[name]) if card.keyword == "FILENAME" else card
+    @property
+    def _root(self) -> str:
+        return self.filename.rpartition("_")[0] or self.filename
 
     def _of_primary(self) -> CardList:
         source = self.source
@@ -151,11 +167,13 @@ class ProductCards:
             blended, dropped = blended | {k: science[k] for k in kept}, dropped - kept
         cards = fill_template(template, blended, source.rules, dropped)
         head = CardList()
+        head.put("FILETYPE", "SCI", "type of data found in data file")
         head.put("DATE", (source.date or _today()).isoformat(), "date of this file (UTC)")
         head.put("FILENAME", self.filename, "name of this file")
-        head.put("ROOTNAME", self.filename.rpartition("_")[0] or self.filename)
+        head.put("ROOTNAME", self._root)
         head.put("PROD_VER", f"hapdask {_version()}", "software that made this file")
         head.put("RULEFILE", "header_rules.csv of hapdask", "rules that made this header")
+        head.put("RULESVER", _version(), "version of these rules")
         if source.level is not None:
             head.put("HAPLEVEL", source.level, "1 exposure, 2 visit, 4 sky cell")
         if source.cell:
@@ -190,13 +208,16 @@ class ProductCards:
                 cards.put(switch, "COMPLETE", "drizzle processing")
         if self.source.level == 1:
             cards.put("IPPPSSOO", ";".join(e.name for e in exposures), "exposures of this image")
-        investigator = dict(exposures[0].keywords).get("PR_INV_L")
+        told = dict(exposures[0].keywords)
+        if told.get("SIPNAME") is not None:
+            comment = "distortion model of the first input, corrected here"
+            cards.put("SIPNAME", told["SIPNAME"], comment, after="IDCTAB")
+        investigator = told.get("PR_INV_L")
         if investigator is not None:
             cards.put("PINAME", investigator, "last name of the principal investigator")
         cards.put("NUMEXP", len(once), "number of exposures")
         if self.source.level in _OF_VISITS:
-            root = self.filename.rpartition("_")[0]
-            cards.put("DRIZPARS", f"{root}_trl.txt", "log of the processing")
+            cards.put("DRIZPARS", f"{self._root}_trl.txt", "log of the processing")
 
     def _of_science(self) -> CardList:
         source = self.source
@@ -206,6 +227,8 @@ class ProductCards:
         rows = science_rows(source.exposures, scaled=source.flux_scaled, gain=source.gain)
         blended = source.rules.blend(rows)
         cards = fill_template(first.chips[0].keywords, blended, source.rules)
+        for card in _SUBSECTION:
+            cards.drop(card.keyword)
         cards.put("NCOMBINE", len({e.name for e in source.exposures}), "exposures combined")
         if "CCDCHIP" in cards:
             cards.put("CCDCHIP", "-999", "chips are combined")
@@ -233,7 +256,8 @@ class ProductCards:
         told = self.source.parameters
         outputs = {name: f"{file}[{name},1]" for name, file in self.images.items()}
         version = f"hapdask {_version()}"
-        cards = drizzle_cards(self.source.exposures, told, self.frame.pixel_scale, outputs, version)
+        source, scale = self.source, self.frame.pixel_scale
+        cards = drizzle_cards(source.exposures, told, scale, outputs, version, source.files)
         return cards if told is None else cards + _told_cards(told)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hapdask.simulate.diffraction import diffraction_images
 from hapdask.simulate.drawing import Sources, Spikes, draw_scene
 from hapdask.simulate.effects import amplifier_map
 from hapdask.simulate.geometry import ChipGeometry
@@ -92,8 +93,14 @@ def simulate_chip(
     if options.motion.jitter:
         psf = psf.blurred(options.motion.jitter / geometry.idcscale)
     spikes = Spikes(setting.pointing.roll, setting.exptime) if options.spikes else None
+    images = None
+    if options.diffraction:
+        images = diffraction_images(
+            detector, setting.passband, geometry.idcscale, window.shape,
+            setting.conditions.focus, options.motion.jitter,
+        )  # fmt: skip
     light, sources = draw_scene(
-        scene, geometry, setting.passband, psf, response, spikes, options.motion
+        scene, geometry, setting.passband, psf, response, spikes, options.motion, images
     )
     light += sky
     arriving = transmission(detector, window, setting.passband.quadrant)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.simulate.detectors import Passband
+from hapdask.simulate.diffraction import Diffraction
 from hapdask.simulate.galaxies import add_galaxy, shape_covariance
 from hapdask.simulate.geometry import ChipGeometry, FloatArray
 from hapdask.simulate.motion import STILL, Motion
@@ -71,6 +72,7 @@ def draw_scene(
     efficiency: float = 1.0,
     spikes: Spikes | None = None,
     motion: Motion = STILL,
+    diffraction: Diffraction | None = None,
 ) -> tuple[FloatArray, Sources]:
     """Draw the light of a scene on a chip.
 
@@ -90,6 +92,8 @@ def draw_scene(
         None for none.
     motion : Motion
         Every source is drawn along its path.
+    diffraction : Diffraction or None
+        Images of stars, in place of the PSF.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def draw_scene(
     for east, north, share in motion.path(_STEP * geometry.idcscale):
         offset = to_pixel @ np.array([east, north])
         moved = sources._replace(x=x + offset[:, 0], y=y + offset[:, 1], rate=rate * share)
-        _draw_once(light, scene, moved, to_pixel, psf, spikes)
+        _draw_once(light, scene, moved, to_pixel, psf, spikes, diffraction)
     return light, sources
 
 
@@ -139,6 +143,7 @@ def _draw_once(
     to_pixel: FloatArray,
     psf: Psf,
     spikes: Spikes | None,
+    diffraction: Diffraction | None,
 ) -> None:
     """Draw every source at one place, in place."""
     source, x, y, rate, area, spiked = sources
@@ -146,7 +151,11 @@ def _draw_once(
     for k in np.flatnonzero(spiked):
         assert spikes is not None
         add_spikes(light, x[k], y[k], flux[k] * SHARE, to_pixel[k] @ _arms(spikes.roll))
-    add_stars(light, x[star], y[star], (flux * np.where(spiked, 1.0 - SHARE, 1.0))[star], psf)
+    stars = x[star], y[star], (flux * np.where(spiked, 1.0 - SHARE, 1.0))[star]
+    if diffraction is None:
+        add_stars(light, *stars, psf)
+    else:
+        diffraction.add_stars(light, *stars)
     for k in np.flatnonzero(~star):
         i = source[k]
         on_sky = shape_covariance(scene.radius[i], scene.axis_ratio[i], scene.position_angle[i])

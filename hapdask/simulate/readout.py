@@ -62,6 +62,8 @@ class Options:
         Charge above the full well of a CCD runs along its column; without `saturation`, nothing.
     motion : Motion
         How the telescope moved: drift, jitter, a lock lost and found again.
+    diffraction : bool
+        Images of stars with rings and aberrations, unlike over the field; else round Gaussians.
 
     Raises
     ------
@@ -81,6 +83,7 @@ class Options:
     spikes: bool = False
     bleeding: bool = False
     motion: Motion = STILL
+    diffraction: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.flag_cosmic_rays <= 1.0:

@@ -10,21 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hapdask.astrometry.detection import Guiding, check_guiding, detect_sources
-from hapdask.astrometry.sources import COSMIC_RAY, EDGE, SourceList
+from hapdask.astrometry.detection import detect_sources
+from hapdask.astrometry.guiding import Guiding, check_guiding
+from hapdask.astrometry.sources import COSMIC_RAY, EDGE, EXTENDED, SourceList
 from hapdask.config.detection import DetectionParameters, StarParameters
 from hapdask.drizzling.running import run_tasks
-from hapdask.errors import HapdaskError
+from hapdask.errors import HapdaskError, InputError
 from hapdask.observe.masking.sources import MaskSource
 from hapdask.observe.record import ExposureRecord
 from hapdask.observe.visits.roles import role_of
+from hapdask.observe.visits.zeros import judge_zeros
 
 if TYPE_CHECKING:
     from distributed import Client
 
 #: Guiding of an exposure that was not looked at.
 UNCHECKED = Guiding("unknown", "not looked at")
-_SPECTRA = "its sources are spectra (hapdask svm gives it the WCS of the images beside it)"
+_SPECTRA = "its sources are spectra"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,8 @@ class Detected:
         Why there is nothing else.
     aside : str
         Why nothing was looked for; empty where it was.
+    galaxies : SourceList or None
+        For the joint solution alone; None where nobody looked for them.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Detected:
     guiding: Guiding = UNCHECKED
     error: HapdaskError | None = None
     aside: str = ""
+    galaxies: SourceList | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +88,29 @@ class Detection:
         name = self.record.name
         if role_of(self.record.filter) == "dispersed":
             return Detected(name, SourceList.empty(name), aside=_SPECTRA)
+        ours = isinstance(self.parameters, StarParameters) and self.sources is None
+        galaxies = None
         try:
             found = self.sources
             if found is None:
-                found = detect_sources(self.record, self.parameters, exclude=self.exclude)
-            ours = isinstance(self.parameters, StarParameters) and self.sources is None
+                every = detect_sources(
+                    self.record, self.parameters, exclude=self.exclude, galaxies=ours
+                )
+                _refuse_blank(self.record, every)
+                found, galaxies = every.without(EXTENDED), every.having(EXTENDED)
             stars = found if ours else None
             guiding = check_guiding(self.record, stars) if self.guiding else UNCHECKED
         except HapdaskError as error:
             return Detected(name, SourceList.empty(name), error=error)
-        return Detected(name, found.without(COSMIC_RAY | EDGE), guiding)
+        sources = found.without(COSMIC_RAY | EDGE)
+        return Detected(name, sources, guiding, galaxies=galaxies if ours else None)
+
+
+def _refuse_blank(record: ExposureRecord, found: SourceList) -> None:
+    """Refuse an exposure without pixels, which else would follow its visit as if it were good."""
+    verdict = record.verdict if len(found) else judge_zeros(record)
+    if verdict.status == "rejected":
+        raise InputError(record.url, verdict.reason, remedy="leave it out, or fetch it again")
 
 
 def detect_all(

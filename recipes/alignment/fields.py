@@ -6,6 +6,7 @@ is wrong by a degree.  Not here: which exposures see the same stars (`astrometry
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +34,13 @@ class Field:
     ----------
     exposures : tuple of ExposureRecord
         As opened, in the order given.
+    apart : float, degrees
+        From the nearest other exposure of the visit and detector, which is too far to be of this
+        field; NaN where there is none.
     """
 
     exposures: tuple[ExposureRecord, ...]
+    apart: float = math.nan
 
     @property
     def name(self) -> str:
@@ -45,8 +50,8 @@ class Field:
 
     @property
     def mjd(self) -> float:
-        """Mean of the middles of the exposures."""
-        return float(np.mean([e.mid_mjd for e in self.exposures]))
+        """Mean of the middles of the exposures, the same bits for any order of them."""
+        return math.fsum(e.mid_mjd for e in self.exposures) / len(self.exposures)
 
     @property
     def pixel_scale(self) -> float:
@@ -78,8 +83,12 @@ def fields_of(records: Sequence[ExposureRecord], *, together: bool = False) -> l
     for k, record in enumerate(records):
         key = "" if together else f"{record.instrument}/{record.detector}"
         by_visit["" if together else record.visit, key].append(k)
-    groups = [group for members in by_visit.values() for group in _connected(members, caps)]
-    return [Field(tuple(records[k] for k in group)) for group in sorted(groups)]
+    groups = [
+        (group, _nearest(group, [m for m in members if m not in group], caps))
+        for members in by_visit.values()
+        for group in _connected(members, caps)
+    ]
+    return [Field(tuple(records[k] for k in group), apart) for group, apart in sorted(groups)]
 
 
 def outline_of(record: ExposureRecord) -> tuple[Floats, Floats]:
@@ -98,7 +107,15 @@ def _connected(members: list[int], caps: Sequence[Cap]) -> list[list[int]]:
     return groups
 
 
+def _nearest(group: list[int], others: list[int], caps: Sequence[Cap]) -> float:
+    return min((_away(caps[a], caps[b]) for a in group for b in others), default=math.nan)
+
+
 def _touch(one: Cap, other: Cap) -> bool:
+    return _away(one, other) < one.radius + other.radius + _APART
+
+
+def _away(one: Cap, other: Cap) -> float:
+    """Tell the distance of the middles of two circles, degrees."""
     chord = float(np.linalg.norm(one.vector - other.vector))
-    away = np.degrees(2.0 * np.arcsin(min(0.5 * chord, 1.0)))
-    return bool(away < one.radius + other.radius + _APART)
+    return math.degrees(2.0 * math.asin(min(0.5 * chord, 1.0)))

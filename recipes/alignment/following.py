@@ -6,9 +6,11 @@ One whose own sources contradict a fit never follows.  Not here: how (`astrometr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.following.followers import Leader, follow
+from hapdask.config.alignment import AlignmentParameters
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.detecting import Detected
 from hapdask.recipes.alignment.held import place_held
@@ -38,8 +40,12 @@ def let_follow(
         e for e in planned.exposures if _is_untold(planned, e, detected[e.name], found[e.name])
     ]
     for e in followers:
-        turn = planned.of(e).matching.header_rotation
-        found[e.name] = follow(e, found[e.name], leaders, header_rotation=turn)
+        rules, count = planned.of(e).matching, len(detected[e.name].sources)
+        few = f"{count} of the {_least(rules)} sources that a fit needs" if count else "no source"
+        alone = replace(found[e.name], reason=few)
+        placed = follow(e, alone, leaders, header_rotation=rules.header_rotation)
+        if placed is not alone:  # there are others to follow, whether it does or not
+            found[e.name] = placed
     return found
 
 
@@ -54,5 +60,9 @@ def _is_untold(
     resolved = planned.of(record)
     if resolved.tweakreg is not None or resolved.matching.upstream:
         return False  # those leave an exposure without a fit where its header has it
-    rules = resolved.matching
-    return len(detected.sources) < min(rules.least(g) for g in rules.geometries)
+    return len(detected.sources) < _least(resolved.matching)
+
+
+def _least(rules: AlignmentParameters) -> int:
+    """Tell how many matches the simplest geometry needs."""
+    return min(rules.least(g) for g in rules.geometries)

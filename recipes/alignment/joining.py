@@ -27,13 +27,14 @@ from hapdask.astrometry.matching.places import Places
 from hapdask.astrometry.solution import solving
 from hapdask.astrometry.solution.inputs import ExposureSources
 from hapdask.astrometry.solution.release import Release, SolvedExposure
+from hapdask.astrometry.solution.solved_sources import stars_of_release
 from hapdask.astrometry.solution.solving import JointSolution
 from hapdask.astrometry.sources import SourceList
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.fields import outline_of
 from hapdask.recipes.alignment.placing import REFERENCE, TIED, Placed
-from hapdask.recipes.alignment.referring import SOLVED, joined, solved_stars, without_those_of
+from hapdask.recipes.alignment.referring import SOLVED, joined, without_those_of
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +55,15 @@ class Member:
     sources : SourceList
     placement : Placement
     rules : AlignmentParameters
+    galaxies : SourceList or None
+        None where nobody has told them from stars.
     """
 
     record: ExposureRecord
     sources: SourceList
     placement: Placement
     rules: AlignmentParameters
+    galaxies: SourceList | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -73,9 +77,14 @@ class Member:
     def as_input(self) -> ExposureSources:
         """Give what the solution takes."""
         only = self.rules.geometries[0] if len(self.rules.geometries) == 1 else ""
+        sources, galaxy = self.sources, None
+        if self.galaxies is not None:
+            sources = SourceList.joined(self.record.name, [self.sources, self.galaxies])
+            galaxy = np.arange(len(sources)) >= len(self.sources)
         return ExposureSources.of(
             self.record,
-            self.sources,
+            sources,
+            galaxy=galaxy,
             start=self.placement.correction,
             geometry=only or fitting.joint_geometry(self.placement),
         )
@@ -97,11 +106,36 @@ def solve_together(
     taking = [m for m in members if m.takes_part]
     if not taking:
         return None
-    known = solved_stars(published)
+    known = stars_of_release(published)
     used = {m.placement.catalog for m in taking} - {SOLVED}
     stars = joined([c for f in fields for name, c in f.catalogs.items() if name in used])
     parts = [c for c in (known, without_those_of(stars, known)) if c is not None]
     return solving.solve([m.as_input() for m in taking], joined(parts), published=published)
+
+
+def solve_and_settle(
+    members: Sequence[Member], fields: Sequence[Placed], published: Release | None
+) -> tuple[dict[str, Placement], JointSolution | None]:
+    """Give the placements that follow from the joint solution, and that solution.
+
+    What loses its tie by it is solved no longer: its place is no part of the release.
+
+    Parameters
+    ----------
+    members, fields, published
+        As of `solve_together`.
+    """
+    solution = solve_together(members, fields, published)
+    placements = settle(members, solution)
+    untied = {
+        m.record.name: placements[m.record.name]
+        for m in members
+        if m.placement.status in TIED and placements[m.record.name].status not in TIED
+    }
+    if not untied:
+        return placements, solution
+    left = [replace(m, placement=untied.get(m.record.name, m.placement)) for m in members]
+    return solve_and_settle(left, fields, published)
 
 
 def settle(members: Sequence[Member], solution: JointSolution | None) -> dict[str, Placement]:

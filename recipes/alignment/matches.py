@@ -6,7 +6,6 @@ fit; of others the sources are compared with the catalog where their final WCS p
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from hapdask.astrometry.fitting.lists import places_of_catalog, places_of_source
 from hapdask.astrometry.fitting.tweaked import OffsetHistogram, TweakRegMatches
 from hapdask.astrometry.matching.nearest import match_nearest
 from hapdask.astrometry.matching.places import Places
-from hapdask.astrometry.matching.upstream import offset_votes
 from hapdask.drizzling.output_frame import output_frame
 from hapdask.recipes.alignment.placing import Placed
 from hapdask.sky.frame import Frame
@@ -158,12 +156,7 @@ def histogram_of(aligned: Aligned, frame: Frame, radius: float) -> OffsetHistogr
     radius = min(radius, float(_WIDEST))
     mine = _pixels(frame, *aligned.sources.sky(aligned.opened))
     theirs = _pixels(frame, aligned.catalog.ra, aligned.catalog.dec)
-    counts = offset_votes(mine, theirs, radius)
-    y, x = divmod(int(np.argmax(counts)), counts.shape[1])
-    others = counts[(counts > 0) & (counts < counts[y, x])]
-    significance = float(counts[y, x] / math.sqrt(others.mean())) if len(others) else math.nan
-    r = counts.shape[0] // 2
-    return OffsetHistogram(counts, radius, (x - r, y - r), significance)
+    return OffsetHistogram.of(mine, theirs, radius)
 
 
 def _pixels(frame: Frame, ra: Floats, dec: Floats) -> Floats:

@@ -6,6 +6,7 @@ Not here: asking (`referring`).
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 #: Times that a service may fail before it is asked no more.
@@ -16,7 +17,7 @@ _FORGIVEN = 900.0
 
 @dataclass(eq=False)
 class Outages:
-    """When services have failed.  Threads may share it; each process has its own.
+    """When services have failed.  Threads share it; of other processes it learns by `learn`.
 
     Attributes
     ----------
@@ -29,6 +30,11 @@ class Outages:
     def note(self, name: str) -> None:
         """Remember that a service has just failed."""
         self.failures.setdefault(name, []).append(time.time())
+
+    def learn(self, failures: Mapping[str, Sequence[float]]) -> None:
+        """Take over what another process has noted; what is known already counts once."""
+        for name, times in failures.items():
+            self.failures[name] = sorted({*self.failures.get(name, ()), *times})
 
     def is_down(self, name: str) -> bool:
         """Whether a service has failed so often of late that it is not worth waiting for."""

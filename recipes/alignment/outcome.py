@@ -106,8 +106,7 @@ def _facts(
         return None
     catalog = placement.catalog if placement.status == "aligned" else ""
     label = options.header.label or ("IMG" if placement.reference == "" else "REL")
-    name = options.header.wcsname or fitted_name(opened.wcsname, label, catalog or _NO_CATALOG)
-    letter = options.headerlet
+    name = fitted_name(opened.wcsname, label, catalog or _NO_CATALOG)
     fit = placement.fit
     rms = fit.rms_mas if fit is not None else None
     if placement.method == "joint" and math.isfinite(placement.rms_mas):
@@ -115,19 +114,38 @@ def _facts(
     relative = None
     if placement.reference and placement.reference != opened.name and rms is not None:
         relative = Relative(placement.geometry, placement.matches, rms, placement.reference)
-    history = (*correction_history(placement.correction), *_own_history(letter.history))
-    return WcsFacts(
+    facts = WcsFacts(
         wcsname=name,
-        catalog=letter.catalog or catalog,
+        catalog=catalog,
         matches=placement.matches,
         rms_mas=rms,
         geometry=placement.geometry,
         method=placement.method,
         relative=relative,
+        history=correction_history(placement.correction),
+    )
+    return signed(facts, options)
+
+
+def signed(facts: WcsFacts, options: TweakRegParameters, *, named: bool = True) -> WcsFacts:
+    """Let a new WCS be told as the user asks: its name, author, catalog, history.
+
+    Parameters
+    ----------
+    facts : WcsFacts
+    options : TweakRegParameters
+    named : bool
+        Whether it may be called by the user's ``wcsname``.
+    """
+    letter = options.headerlet
+    return replace(
+        facts,
+        wcsname=(options.header.wcsname if named else "") or facts.wcsname,
+        catalog=letter.catalog or facts.catalog,
         hdrname=letter.hdrname,
         author=letter.author,
         descrip=letter.descrip,
-        history=history,
+        history=(*facts.history, *_own_history(letter.history)),
     )
 
 

@@ -178,11 +178,16 @@ def _set_aside(detected: Detected) -> str | None:
 
 
 def _told(placement: Placement, desk: Desk) -> Placement:
-    """Say that there was no catalog, where that is why an exposure has no tie to one."""
-    if placement.status in TIED or not desk.why_none or placement.reason == "no source":
+    """Say what may be why an exposure has no tie: there was no catalog, or it lies by itself."""
+    if placement.status in TIED:
         return placement
-    said = placement.reason.replace(f"; {_NOTHING}", "").replace(_NOTHING, "")
-    return replace(placement, reason="; ".join(filter(None, (said, desk.why_none))))
+    reasons = [placement.reason]
+    if desk.why_none and placement.reason != "no source":
+        reasons = [placement.reason.replace(f"; {_NOTHING}", "").replace(_NOTHING, "")]
+        reasons.append(desk.why_none)
+    if math.isfinite(apart := desk.field.apart):
+        reasons.append(f"its header puts it {apart:.2g} deg from the other exposures of its visit")
+    return replace(placement, reason="; ".join(filter(None, reasons)))
 
 
 def _anchored(placements: list[Placement]) -> list[Placement]:

@@ -6,6 +6,7 @@ sources (`hapdask.astrometry.references`).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as declare
@@ -24,9 +25,11 @@ from hapdask.astrometry.references.finding import (
     find_references,
 )
 from hapdask.astrometry.solution.release import Release
+from hapdask.astrometry.solution.solved_sources import stars_of_release
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.recipes.alignment.fields import Field
 from hapdask.recipes.alignment.outages import Outages
+from hapdask.recipes.reporting import Listener, Step, silence
 
 #: Added to the search radius: turned and moved exposures reach so much farther, arcsec.
 _SLACK = 10.0
@@ -57,6 +60,8 @@ class Library:
     offline : bool
     outages : Outages
         Services that have failed in this run: they are not waited for by every visit.
+    progress : callable
+        Told when a service is asked: it may take minutes.
     """
 
     sources: tuple[Source, ...]
@@ -68,6 +73,7 @@ class Library:
     cache: CacheUse = "use"
     offline: bool = False
     outages: Outages = declare(default_factory=Outages, compare=False)
+    progress: Listener = declare(default=silence, compare=False)
 
     def needing(self, rules: AlignmentParameters) -> Library:
         """Ask for as many stars, as far around, as a detector's rules need."""
@@ -114,6 +120,8 @@ class Desk:
         cone = self.field.cone(library.radius + _SLACK)
         for source in library.sources:
             down = source.is_remote and library.outages.is_down(source.name)
+            if source.is_remote and not library.offline:
+                library.progress(Step(f"stars of {source.name}", 0, 1, "questions"))
             stars, told = find_references(
                 source,
                 cone,
@@ -125,6 +133,8 @@ class Desk:
             if down and not library.offline and told[-1].status == "skipped":
                 why = "it has failed for other visits of this run"
                 told = (Inquiry(source.name, "failed", reason=why),)
+            if source.is_remote and not library.offline:
+                library.progress(Step(f"stars of {source.name}", 1, 1, "questions"))
             self.inquiries += told
             if not down and source.is_remote and told[-1].status == "failed":
                 library.outages.note(source.name)
@@ -140,7 +150,10 @@ class Desk:
         """Why no catalog could be drawn; empty where one was."""
         if self.catalogs:
             return ""
-        told = "; ".join(f"{i.source}: {i.reason or i.status}" for i in self.inquiries)
+        sources: dict[str, list[str]] = defaultdict(list)
+        for i in self.inquiries:  # the question is long, and told beside the reason
+            sources[i.reason.removeprefix(f"{i.question}: ") or i.status].append(i.source)
+        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in sources.items())
         return f"no reference catalog ({told})" if told else "no reference catalog was given"
 
 
@@ -169,32 +182,12 @@ def joined(catalogs: Sequence[ReferenceCatalog]) -> ReferenceCatalog | None:
     return ReferenceCatalog.of(**chosen, ids=ids[first], name=names, origin=origins)
 
 
-def solved_stars(release: Release | None, name: str = "") -> ReferenceCatalog | None:
-    """Give the sources of a release as reference stars; their name tells the release if absent."""
-    if release is None or not len(release.sources):
-        return None
-    sources = release.sources
-    return ReferenceCatalog.of(
-        sources.ra,
-        sources.dec,
-        ra_error=sources.ra_error,
-        dec_error=sources.dec_error,
-        pmra=sources.pmra,
-        pmdec=sources.pmdec,
-        pmra_error=sources.pmra_error,
-        pmdec_error=sources.pmdec_error,
-        epoch=sources.epoch,
-        name=name or f"release{release.version}",
-        origin=f"release {release.version}",
-    )
-
-
 def library_of_release(release: Release | None, like: Library | None) -> Library | None:
     """Make a library of the sources of a release alone; None where it has none.
 
     With ``like``, whose limits it takes, they are the sources of this very run: `SOLVED`.
     """
-    stars = solved_stars(release, "" if like is None else SOLVED)
+    stars = stars_of_release(release, "" if like is None else SOLVED)
     if stars is None:
         return None
     sources: tuple[Source, ...] = (KnownStars(stars),)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from hapdask.astrometry.attempts import Attempt
-from hapdask.astrometry.detection import Guiding
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.guiding import Guiding
 from hapdask.astrometry.headers.facts import WcsFacts
 from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.astrometry.references.finding import Inquiry
@@ -158,8 +158,12 @@ class Alignment(Sequence[Aligned]):
 
     @property
     def lacks_tie(self) -> bool:
-        """Whether reference stars were asked for, and no exposure is tied to any."""
-        return self.asked and not any(e.fits for e in self)
+        """Whether no exposure is tied to the stars asked for, or to those of a service that failed.
+
+        Where no star is wanted, or ``offline`` says so, nothing is lacking.
+        """
+        failed = any(i.status == "failed" for e in self for i in e.inquiries)
+        return (self.asked or failed) and not any(e.fits for e in self)
 
     @property
     def records(self) -> tuple[ExposureRecord, ...]:

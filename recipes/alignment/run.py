@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ from hapdask.drizzling.running import processors
 from hapdask.observe.masking.sources import Masks
 from hapdask.observe.record import ExposureRecord
 from hapdask.recipes.alignment.detecting import Detected, detect_all
+from hapdask.recipes.alignment.dispersed import with_dispersed
 from hapdask.recipes.alignment.fields import Field
 from hapdask.recipes.alignment.following import let_follow
-from hapdask.recipes.alignment.joining import Member, settle, solve_together
+from hapdask.recipes.alignment.joining import Member, settle, solve_and_settle, solve_together
 from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.alignment.outcome import aligned_of
 from hapdask.recipes.alignment.placing import Placed, place_field
@@ -132,9 +134,12 @@ class _Run:
             if self.planned.joint:
                 self.progress(Step("joint solution", 0, 1, "times"))
                 self._bridge()
-                solution = solve_together(self._members(), self._in_order(), self.planned.release)
+                placements, solution = solve_and_settle(
+                    self._members(), self._in_order(), self.planned.release
+                )
                 self.progress(Step("joint solution", 1, 1, "times"))
-            placements = settle(self._members(), solution)
+            else:
+                placements = settle(self._members(), None)
         placements = let_follow(self.planned, self.detected, placements)
         return self._alignment(placements, solution)
 
@@ -164,10 +169,12 @@ class _Run:
                     self.placed[k] = self._place(fields[k], planned.library_of(fields[k]))
 
     def _place(self, field: Field, library: Library) -> Placed:
+        library = replace(library, progress=self.progress)
         return place_field(field, self.detected, library, self.planned.of(field.exposures[0]))
 
     def _in_order(self) -> list[Placed]:
-        return [self.placed[k] for k in sorted(self.placed)]
+        """Give the fields in an order that is that of no input: catalogs are joined in it."""
+        return sorted(self.placed.values(), key=lambda p: min(e.name for e in p.field.exposures))
 
     def _members(self) -> list[Member]:
         placements = {n: p for placed in self._in_order() for n, p in placed.placements.items()}
@@ -177,6 +184,7 @@ class _Run:
                 self.detected[e.name].sources,
                 placements[e.name],
                 self.planned.of(e).matching,
+                self.detected[e.name].galaxies,
             )
             for e in self.planned.exposures
             if e.name not in self.planned.held
@@ -224,7 +232,9 @@ class _Run:
         errors = (self.detected[e.opened.name].error for e in found)
         lost = [LeftOut.of(error) for error in errors if error is not None]
         release = planned.release if solution is None else solution.release
-        kept = [e for e in found if self.detected[e.opened.name].error is None]
+        kept = [
+            e for e in with_dispersed(found, planned) if self.detected[e.opened.name].error is None
+        ]
         left_out = (*planned.left_out, *lost)
         if not kept:
             raise none_left(left_out)

@@ -1,36 +1,38 @@
 """Files of an alignment: verdicts, headers, shifts, catalogs, pictures.
 
 In the order in which they are of use: what fails late leaves what came before whole.  Inputs are
-changed only where ``in_place`` says so, at the very end.  Not here: the report (`report`), what
-a killed run left (`unfinished`).
+changed only where ``in_place`` says so, at the very end.  Not here: what inputs get back
+(`returning`), the report (`report`), what a killed run left (`unfinished`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from hapdask.astrometry.headers.facts import WcsFacts
 from hapdask.config.tweakreg import TweakRegParameters
 from hapdask.drizzling.output_frame import output_frame
-from hapdask.errors import InputError, PlanError
-from hapdask.observe.record import ExposureRecord
+from hapdask.errors import PlanError
 from hapdask.products.objects import storage_errors
-from hapdask.products.returned.collected import Found
-from hapdask.products.returned.copies import update_inputs, write_copies
 from hapdask.products.side_file import appearing, refuse_existing
-from hapdask.products.solutions.files import headerlet_name, write_headerlet
+from hapdask.products.solutions.files import headerlet_name
 from hapdask.products.tweakreg.shifts import shift_of, write_shifts
 from hapdask.recipes.alignment.catalogs import write_catalogs
 from hapdask.recipes.alignment.drawing import write_pictures
+from hapdask.recipes.alignment.earlier import FILES, names_of, remove_earlier, told_files
 from hapdask.recipes.alignment.matches import Frames
 from hapdask.recipes.alignment.plain import json_text
 from hapdask.recipes.alignment.releases import NAME as RELEASE
 from hapdask.recipes.alignment.releases import write_release
+from hapdask.recipes.alignment.returning import (
+    Back,
+    update_in_place,
+    write_headerlets,
+    write_updated,
+)
 from hapdask.recipes.alignment.unfinished import is_unfinished, unfinished
 from hapdask.recipes.reporting import LeftOut, timed
 
@@ -103,7 +105,7 @@ def write_alignment(
             work.write_figures(folder)
             work.write_verdicts(folder)
             if in_place:
-                updated = update_inputs(work.changed, None, solutions=work.found())
+                updated = update_in_place(alignment, work.options)
     return Written(tuple(work.files), updated, tuple(work.failures), tuple(work.notes))
 
 
@@ -119,6 +121,7 @@ class _Work:
         self.alignment, self.overwrite = alignment, overwrite
         self.overwrite_shifts = overwrite
         self.files: list[Path] = []
+        self.earlier: frozenset[Path] = frozenset()
         self.failures: list[LeftOut] = []
         self.notes: list[str] = []
         self.frames = Frames(alignment)
@@ -127,11 +130,6 @@ class _Work:
     def options(self) -> TweakRegParameters:
         """Those of the first detector."""
         return next(iter(self.alignment.resolved.values())).options
-
-    @property
-    def changed(self) -> list[ExposureRecord]:
-        """Records with a new WCS."""
-        return [e.record for e in self.alignment if e.facts is not None]
 
     def shift_files(self, folder: Path) -> tuple[Path, Path]:
         """Give the paths of the shift file and of its WCS, which the user names."""
@@ -147,6 +145,7 @@ class _Work:
             self.overwrite_shifts |= all(ours)
             self.overwrite = True
         if self.overwrite:  # it told that all was there
+            self.earlier = told_files(folder / ALIGNMENT)
             with storage_errors(str(folder / ALIGNMENT)):
                 (folder / ALIGNMENT).unlink(missing_ok=True)
 
@@ -164,30 +163,13 @@ class _Work:
                     with storage_errors(str(path)):
                         path.unlink()
 
-    def found(self) -> Found:
-        """Give what files are told of the new WCSs."""
-        header, letter = self.options.header, self.options.headerlet
-        attach = letter.headerlet and letter.attach
-        return Found(self._facts(), reuse=header.reusename, attach=attach)
-
-    def _facts(self) -> dict[str, WcsFacts]:
-        return {e.opened.name: e.facts for e in self.alignment if e.facts is not None}
-
     def write_headers(self, folder: Path, *, in_place: bool) -> None:
         """Write headerlets, copies of the inputs, and the release of the joint solution."""
         options = self.options
         if options.headerlet.headerlet:
-            self._write_headerlets(folder / HEADERLETS)
-        if options.header.updatehdr and not in_place and self.changed:
-            done = write_copies(
-                self.changed,
-                folder / UPDATED,
-                None,
-                solutions=self.found(),
-                overwrite=self.overwrite,
-            )
-            self.files += done.paths
-            self.failures += [LeftOut.of(error) for error in done.failures]
+            self._take(write_headerlets, folder / HEADERLETS)
+        if options.header.updatehdr and not in_place:
+            self._take(write_updated, folder / UPDATED)
         if self.overwrite:
             self._remove_stale(folder)
         if self.alignment.release is not None:
@@ -195,21 +177,10 @@ class _Work:
                 write_release(self.alignment.release, folder, overwrite=self.overwrite)
             )
 
-    def _write_headerlets(self, folder: Path) -> None:
-        facts = self._facts()
-        by_url: dict[str, list[ExposureRecord]] = defaultdict(list)
-        for record in self.changed:
-            by_url[record.url].append(record)
-        if by_url:
-            with storage_errors(str(folder)):
-                folder.mkdir(parents=True, exist_ok=True)
-        for records in by_url.values():
-            try:
-                path = write_headerlet(records, facts, folder, overwrite=self.overwrite)
-                self.files.append(path)
-            except InputError as error:
-                log.warning("no headerlet: %s", error)
-                self.failures.append(LeftOut.of(error))
+    def _take(self, write: Callable[..., Back], folder: Path) -> None:
+        done = write(self.alignment, self.options, folder, overwrite=self.overwrite)
+        self.files += done.files
+        self.failures += done.failures
 
     def write_figures(self, folder: Path) -> None:
         """Write the shift file, TweakReg's catalogs and the pictures."""
@@ -247,8 +218,12 @@ class _Work:
 
     def write_verdicts(self, folder: Path) -> None:
         """Write the verdicts as a table, and all that is known as JSON, last."""
+        inputs = [url for e in self.alignment for url in e.opened.files]
+        inputs += [item.file for item in self.alignment.left_out]
+        last = [folder / VERDICTS, folder / ALIGNMENT]
+        remove_earlier(self.earlier, [*self.files, *last, *map(Path, inputs)])
         buffer = _ecsv(self.alignment)
-        content = self.alignment.to_dict()
+        content = self.alignment.to_dict() | {FILES: names_of([*self.files, *last], folder)}
         for told, exposure in zip(content["exposures"], self.alignment, strict=True):
             told["residuals"] = self.frames.residual_map(exposure)
         text = json_text(content) + "\n"

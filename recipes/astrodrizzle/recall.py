@@ -32,7 +32,7 @@ from hapdask.recipes.astrodrizzle.planning import OF_PRODUCT
 from hapdask.sky.frame import Frame
 
 #: Raised when what is measured may differ for the same inputs.
-_VERSION = "astrodrizzle-3"
+_VERSION = "astrodrizzle-4"
 #: Groups of parameters that the measured figures depend on.
 _GROUPS = ("general", "static", "sky", "separate")
 #: Parameters of other groups that they depend on.

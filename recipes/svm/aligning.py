@@ -1,30 +1,23 @@
 """The small barrier of a visit: its exposures are aligned once, and what was found is kept.
 
-Dispersed exposures, which have no stars to align, get the correction of the direct ones.  A run
-that is started again goes on from the same records, to the last bit.  Not here: alignment itself
-(`hapdask.recipes.alignment`), the form in which it is kept (`aligned`).
+A run that is started again goes on from the same records, to the last bit.  Not here: alignment
+itself (`hapdask.recipes.alignment`), the form in which it is kept (`aligned`).
 """
 
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hapdask.astrometry.grism.carrying import Carried, Direct, carry_over
-from hapdask.astrometry.grism.common import with_common_wcs
-from hapdask.astrometry.grism.names import basis_of
-from hapdask.astrometry.grism.starting import starts_of
 from hapdask.errors import InputError
 from hapdask.observe.masking.sources import Masks, list_sources
 from hapdask.observe.record import ExposureRecord
-from hapdask.observe.visits.roles import role_of
 from hapdask.observe.visits.zeros import judge_zeros
 from hapdask.products.alignment.lines import alignment_line
 from hapdask.products.objects import Objects
@@ -34,8 +27,6 @@ from hapdask.recipes.reporting import LeftOut
 from hapdask.recipes.svm.aligned import Stars, VisitAlignment
 from hapdask.recipes.svm.ledger import content_of, digest_of
 from hapdask.recipes.svm.steps import Workshop
-
-log = logging.getLogger(__name__)
 
 _NAME = "alignment.json"
 #: In WCSNAME: aligned by visit.
@@ -86,8 +77,7 @@ def check_settings(records: Sequence[ExposureRecord], settings: AlignmentSetting
     ParameterError, InputError
         See `hapdask.align`.
     """
-    direct = [record for record in records if role_of(record.filter) != "dispersed"]
-    if direct:
+    if records:
         request = Request(
             preset=settings.preset,
             file=settings.file,
@@ -96,7 +86,7 @@ def check_settings(records: Sequence[ExposureRecord], settings: AlignmentSetting
             exclude=settings.exclude,
             sources={},
         )
-        plan_alignment(direct, request)
+        plan_alignment(records, request)
 
 
 def align_visit(
@@ -126,8 +116,6 @@ def align_visit(
     if known is not None and not known.lacks_answer:
         return known
     found = _align(records, settings, shop)
-    if settings.preset == "compat":
-        found = _as_hap_does(found, records)
     if known is not None and found.is_same_as(known):
         return known  # asked again in vain: the products keep their date
     objects.put(_NAME, found.to_json(key))
@@ -138,14 +126,13 @@ def _align(
     records: Sequence[ExposureRecord], settings: AlignmentSettings, shop: Workshop
 ) -> VisitAlignment:
     records, dark = _with_light(records)
-    direct = [record for record in records if role_of(record.filter) != "dispersed"]
     found: Sequence[Aligned] | Alignment = ()
     lost: tuple[LeftOut, ...] = ()
     told: dict[str, Any] = {}
-    if direct:
+    if records:
         parameters: dict[str, Any] = {"label": _LABEL, **settings.overrides}
         found = align(
-            direct,
+            records,
             refcat=settings.refcat,
             preset=settings.preset,
             file=settings.file,
@@ -158,14 +145,11 @@ def _align(
         )
         lost = found.left_out
         told = {key: value for key, value in found.to_dict().items() if key != "seconds"}
-    carried = _carried([record for record in records if record not in direct], found)
-    told["dispersed"] = [{"exposure": c.record.name, "told": c.told} for c in carried]
     usable = [e for e in found if e.usable]
-    facts = {e.record.name: e.facts for e in usable} | {c.record.name: c.facts for c in carried}
     aside = (LeftOut(e.opened.url, e.record.verdict.reason) for e in found if not e.usable)
     return VisitAlignment(
-        records=(*(e.record for e in usable), *(c.record for c in carried)),
-        facts={name: each for name, each in facts.items() if each is not None},
+        records=tuple(e.record for e in usable),
+        facts={e.record.name: e.facts for e in usable if e.facts is not None},
         left_out=(*dark, *lost, *aside),
         told=told,
         lines=tuple(alignment_line(e.record, e.placement, e.guiding, e.inquiries) for e in found),
@@ -194,37 +178,6 @@ def _with_light(
         else:
             kept.append(record.with_verdict(verdict))
     return kept, dark
-
-
-def _carried(grism: Sequence[ExposureRecord], found: Sequence[Aligned]) -> list[Carried]:
-    """Give dispersed exposures the correction of those that were tied to a catalog."""
-    bases = {basis_of(record.wcsname) for record in grism}
-    direct = []
-    for each in found if grism else ():
-        if each.usable and each.fits:
-            try:
-                starts = starts_of(each.opened, bases)
-            except InputError as error:
-                log.warning("%s cannot tell the WCS of dispersed exposures: %s", each, error)
-                continue
-            direct.append(Direct(starts, each.record, each.facts))
-    return carry_over(grism, direct)
-
-
-def _as_hap_does(found: VisitAlignment, opened: Sequence[ExposureRecord]) -> VisitAlignment:
-    """Give the exposures of a detector with dispersed ones their common a-priori WCS."""
-    used = {record.name: record for record in found.records}
-    grism = [r for r in opened if r.name in used and role_of(r.filter) == "dispersed"]
-    direct = [r for r in opened if r.name in used and r not in grism]
-    changed = {
-        name: record.with_verdict(used[name].verdict)
-        for name, record in with_common_wcs(grism, direct).items()
-    }
-    return replace(
-        found,
-        records=tuple(changed.get(record.name, record) for record in found.records),
-        facts={name: each for name, each in found.facts.items() if name not in changed},
-    )
 
 
 def _stars(aligned: Aligned) -> Stars:

@@ -7,8 +7,8 @@ which records a product is made of (`steps`), its name and headers (`hapdask.pro
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,9 @@ class Studio:
         Of all products of a visit, however often their making was interrupted.
     planes : tuple of str
         Beside CTX.
+    copies : mapping of str to str
+        Names of the aligned copies of exposures, by their names, where copies are made: headers
+        tell these as inputs, for they have the WCS and the cosmic rays that the product has.
     pictures : bool
         Whether previews are made.
     threads : int
@@ -92,9 +95,21 @@ class Studio:
     ledger: Ledger
     date: datetime.date
     planes: tuple[str, ...] = PLANES
+    copies: Mapping[str, str] = field(default_factory=dict)
     pictures: bool = True
     threads: int = 1
     client: Client | None = None
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What the plan of a product said of its making."""
+
+    tiles: int
+    bytes_in: int
+    bytes_out: int
+    task_memory: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,7 @@ class Made:
 
     files: tuple[Path, ...]
     kept: bool
+    foreseen: Foreseen
     overview: Overview | None = None
 
 
@@ -119,10 +135,10 @@ def make_mosaic(mosaic: Mosaic, studio: Studio) -> Made:
         If a file cannot be written.
     """
     plan = mosaic.plan(studio.planes)
-    digest = _digest(mosaic, plan, studio)
+    digest, foreseen = _digest(mosaic, plan, studio), _foreseen(plan)
     held = studio.ledger.holds(mosaic.name.fits, digest)
     if held is not None:
-        return Made(held, kept=True)
+        return Made(held, kept=True, foreseen=foreseen)
     compile_kernels(plan.patches, plan.parameters.kernel, plan.variables)
     used = {record.name for record in plan.exposures}
     blocks, source = final_blocks(
@@ -138,14 +154,19 @@ def make_mosaic(mosaic: Mosaic, studio: Studio) -> Made:
     write_blocks(
         Blocks(blocks.frame, studio.planes, _watched(blocks, sums)),
         path,
-        header_source=replace(source, level=mosaic.level, date=studio.date),
+        header_source=replace(source, level=mosaic.level, date=studio.date, files=studio.copies),
         context=mosaic.resolved.parameters.general.context,
         overwrite=True,
     )
     overview = sums.overview(plan.frame, _words(plan), source.flux_unit)
     files = (path, *_pictures(mosaic.name, overview, studio))
     studio.ledger.note(mosaic.name.fits, digest, files)
-    return Made(files, kept=False, overview=overview)
+    return Made(files, kept=False, foreseen=foreseen, overview=overview)
+
+
+def _foreseen(plan: Plan) -> Foreseen:
+    figures = (plan.bytes_in, plan.bytes_out, plan.peak_memory, round(plan.seconds, 3))
+    return Foreseen(len(plan.tiles), *figures)
 
 
 def _watched(blocks: Blocks, sums: Overviewing) -> Callable[[Visitor], None]:
@@ -185,6 +206,7 @@ def _digest(mosaic: Mosaic, plan: Plan, studio: Studio) -> str:
         [_told(record) for record in mosaic.records],
         [resolved.parameters.values(), resolved.origin, resolved.ignored],
         [mosaic.level, mosaic.notes, studio.planes, studio.pictures, str(studio.date)],
+        [studio.copies.get(record.name) for record in mosaic.records],
     )
 
 

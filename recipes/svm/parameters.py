@@ -84,14 +84,18 @@ class Settings:
 
     def of_filter(self, records: Sequence[ExposureRecord]) -> ResolvedAstroDrizzle:
         """Give the parameters of the exposures of a filter; ParameterError."""
-        return self._load(self.engine_preset, records)
+        return self._load(self.engine_preset, records, len(records))
 
     def scale(self, records: Sequence[ExposureRecord]) -> float | None:
         """Give the pixel scale that a detector's products have, arcsec; None for its own."""
         return self.of_filter(records).parameters.final.final_scale
 
     def of_level(
-        self, level: Level, found: ResolvedAstroDrizzle, records: Sequence[ExposureRecord]
+        self,
+        level: Level,
+        found: ResolvedAstroDrizzle,
+        records: Sequence[ExposureRecord],
+        count: int,
     ) -> ResolvedAstroDrizzle:
         """Give the parameters of a product that is made of what was found with filters.
 
@@ -102,10 +106,12 @@ class Settings:
             Of a filter.
         records : sequence of ExposureRecord
             Of the product.
+        count : int
+            Exposures that decide on the preset: for an exposure's product those of its filter.
         """
         if not self.is_archive:
             return _final_only(found, replace(found.parameters.sky, **_NO_SKY))
-        loaded = self._load(_OF_LEVEL[level], records)
+        loaded = self._load(_OF_LEVEL[level], records, count)
         loaded = _final_only(loaded, loaded.parameters.sky)
         if level == "exposure":
             return loaded
@@ -117,11 +123,13 @@ class Settings:
             loaded.ignored,
         )
 
-    def _load(self, preset: str, records: Sequence[ExposureRecord]) -> ResolvedAstroDrizzle:
+    def _load(
+        self, preset: str, records: Sequence[ExposureRecord], count: int
+    ) -> ResolvedAstroDrizzle:
         return load_astrodrizzle(
             records[0].instrument,
             records[0].detector,
-            len(records),
+            count,
             preset=preset,
             binned=any(record.binned for record in records),
             filter_name=records[0].filter,

@@ -210,7 +210,8 @@ class DetectorRun:
         records = tuple(r for s in self.steps for r in s.of_filter() if r.name in members)
         if not records:
             return None
-        resolved = self.settings.of_level("total", self.steps[0].run.resolved, records)
+        found = self.steps[0].run.resolved
+        resolved = self.settings.of_level("total", found, records, len(records))
         return Mosaic(
             name=self._numbered(total_names(self.tree, self.product).product),
             level=OF_VISIT,

@@ -108,8 +108,8 @@ def report_of(
 
 
 def _layers(visit: VisitMade) -> Iterator[LayerLine]:
-    """Tell the products of several exposures; of a visit that is not finished, that it is not."""
-    yield from (_layer(product) for product in visit.products if product.kind != "exposure")
+    """Tell the products; of a visit that is not finished, that it is not."""
+    yield from map(_layer, visit.products)
     if visit.problem:
         name = visit.tree.visit
         text = f"not finished: {visit.problem}"
@@ -120,16 +120,20 @@ def _layers(visit: VisitMade) -> Iterator[LayerLine]:
 
 
 def _layer(product: Product) -> LayerLine:
-    mosaic = product.mosaic
+    mosaic, foreseen = product.mosaic, product.made.foreseen
     return LayerLine(
         place=_place(product),
         layer=mosaic.name.stem,
         scale=_SCALE,
         store="",
         exposures=len(mosaic.records),
-        tiles=1,
-        finished=1,
-        made=int(not product.made.kept),
+        tiles=foreseen.tiles,
+        finished=foreseen.tiles,
+        made=0 if product.made.kept else foreseen.tiles,
+        bytes_in=foreseen.bytes_in,
+        bytes_out=foreseen.bytes_out,
+        task_memory=foreseen.task_memory,
+        seconds_planned=foreseen.seconds,
     )
 
 

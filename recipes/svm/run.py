@@ -7,6 +7,7 @@ one visit (`visit`), what is planned of it (`planning`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -233,9 +234,12 @@ class SvmRun:
         share = max(1, self.threads // at_once)
         if self.client is not None:
             share = min(self.client.nthreads().values(), default=1)
-        tasks = [replace(task, threads=share) for task in tasks]
         self.progress(Step("visits", 0, len(tasks), "visits"))
-        for done, visit in enumerate(run_tasks(tasks, self.client, at_once), 1):
+        # made as they are needed, so that tasks of other processes know what earlier ones found
+        later = (replace(task, threads=share) for task in tasks)
+        for done, visit in enumerate(run_tasks(later, self.client, at_once), 1):
+            if self.client is not None:
+                self._outages.learn(visit.failures)
             self.progress(Step("visits", done, len(tasks), "visits"))
             yield visit
 
@@ -253,5 +257,14 @@ class SvmRun:
             alignment=self.alignment,
             wanted=wanted,
             out=out,
+            beside=self._beside(out),
             outages=self._outages,
         )
+
+    def _beside(self, out: Path) -> tuple[Path, ...]:
+        """Give the inputs that lie in a folder, used or not: nothing may remove them."""
+        files = [url for record in self.opened for url in record.files]
+        files += [item.file for item in self.left_out]
+        folder = os.path.realpath(out)
+        found = {os.path.realpath(file) for file in files if file and "://" not in file}
+        return tuple(Path(file) for file in sorted(found) if os.path.dirname(file) == folder)

@@ -138,7 +138,8 @@ class FilterSteps:
 
     def resolved_for(self, record: ExposureRecord) -> ResolvedAstroDrizzle:
         """Give the parameters of an exposure's own product."""
-        return self.settings.of_level("exposure", self.run.resolved, [record])
+        count = len(self.run.planned.exposures)
+        return self.settings.of_level("exposure", self.run.resolved, [record], count)
 
     def lose(self, error: InputError) -> bool:
         """Go on without the exposures that an error is of; False where it is of none of them."""

@@ -50,9 +50,12 @@ def tell_visit(making: VisitMaking, studio: Studio, *, quality: bool) -> list[Pa
         for run in making.runs:
             files += write_quality(run, opened, making.alignment, studio)
     files += write_logs(making, studio)
+    made = [*making.made().files, *files]
+    # before the manifest: as long as that is the old one, an interrupted run comes here again
+    making.removed += studio.ledger.sweep([*made, *making.task.beside])
+    studio.ledger.note(manifest_name(making.tree), "", files)
     manifest = inside(studio.out, manifest_name(making.tree))
-    listed = (path.name for path in (*making.made().files, *files))
-    _write(manifest, manifest_text(listed))
+    _write(manifest, manifest_text(path.name for path in made))
     return [*files, manifest, write_outcome(outcome_of(making), studio.out, overwrite=True)]
 
 

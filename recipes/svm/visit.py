@@ -8,7 +8,7 @@ finished.  Not here: several visits (`run`), each of these steps.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from hapdask.observe.visits.tree import VisitTree, visit_trees
 from hapdask.products.names import inside
 from hapdask.products.report.model import AlignmentLine
 from hapdask.products.returned.flags import FlagChange
-from hapdask.products.svm.names import manifest_name, outcome_name
+from hapdask.products.svm.names import exposure_names, manifest_name, outcome_name
 from hapdask.recipes.alignment.outages import Outages
 from hapdask.recipes.reporting import LeftOut, Listener, Step, none_left, silence, timed
 from hapdask.recipes.svm.aligned import VisitAlignment
@@ -83,7 +83,11 @@ class VisitMade:
     lines : tuple of AlignmentLine
         The same for the report.
     left_out : tuple of LeftOut
+    removed : tuple of Path
+        Files of an earlier run that are not of this one.
     seconds : dict of str to float
+    failures : mapping of str to list of float
+        When services failed, for the tasks of other processes; see `Outages`.
     """
 
     tree: VisitTree
@@ -95,7 +99,9 @@ class VisitMade:
     told: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[AlignmentLine, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    removed: tuple[Path, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    failures: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def is_unaligned(self) -> bool:
@@ -126,6 +132,8 @@ class VisitTask:
     wanted : Wanted
     out : Path
         Folder of the files.
+    beside : tuple of Path
+        Inputs that lie in that folder.
     threads : int or None
         Those of the machine it runs on if None.
     client : distributed.Client or None
@@ -141,6 +149,7 @@ class VisitTask:
     alignment: AlignmentSettings
     wanted: Wanted
     out: Path
+    beside: tuple[Path, ...] = ()
     threads: int | None = None
     client: Client | None = None
     progress: Listener = silence
@@ -191,6 +200,7 @@ class VisitMaking:
         self.returned: list[Returned] = []
         self.others: list[Path] = []
         self.left_out: list[LeftOut] = []
+        self.removed: list[Path] = []
 
     def make(self) -> None:
         """Go through all steps.
@@ -237,7 +247,9 @@ class VisitMaking:
             told={} if self.alignment is None else self.alignment.told,
             lines=() if self.alignment is None else self.alignment.lines,
             left_out=tuple(dict.fromkeys(self.left_out)),
+            removed=tuple(self.removed),
             seconds=seconds,
+            failures=dict(self.task.outages.failures),
         )
 
     def final_records(self) -> list[ExposureRecord]:
@@ -265,10 +277,15 @@ class VisitMaking:
             ledger=Ledger(task.where / "made", task.out),
             date=alignment.date,
             planes=task.wanted.planes,
+            copies=self._copies(alignment),
             pictures=task.wanted.pictures,
             threads=self.shop.threads,
             client=task.client,
         )
+
+    def _copies(self, alignment: VisitAlignment) -> dict[str, str]:
+        records = alignment.records if self.task.wanted.copies else ()
+        return {record.name: exposure_names(self.tree, record).copy for record in records}
 
     def _runs(self, records: Mapping[str, ExposureRecord], studio: Studio) -> Iterator[DetectorRun]:
         """List the detectors, each field of them by itself, of the exposures that are left."""

@@ -46,10 +46,13 @@ def test_it_takes_the_correction_of_the_nearest_of_those_that_agree():
     assert found.catalog == ""
 
 
-def test_its_error_has_the_scatter_the_roll_and_the_error_of_the_other():
-    found = placed(pair())
+@pytest.mark.parametrize(("minute", "guiding"), [(20.0, 5.0), (-60.0, 20.0)])
+def test_its_error_has_all_that_may_put_it_beside_the_other(minute, guiding):
+    """The scatter, jitter or the guide stars acquired anew, the roll, and the other's own error."""
+    found = placed(pair(), exposure("icat01n1q", minute, filter_name="f126n"))
+    assert found.reference == "icat01d1q"
     across = 1014 * 128.0 / math.sqrt(12.0)  # mas; the border lies farther out than the pixels
-    roll = math.sqrt(found.relative_mas**2 - 10.0**2)
+    roll = math.sqrt(found.relative_mas**2 - 10.0**2 - guiding**2)
     assert 1.4 * across < roll / math.radians(TURN) < 2.5 * across
     assert found.error_mas == pytest.approx(math.hypot(found.relative_mas, 2.0))
 

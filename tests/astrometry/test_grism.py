@@ -70,6 +70,14 @@ def test_a_direct_image_that_starts_from_its_own_fit_is_taken_by_another_wcs():
     assert "same basis" in kept.told
 
 
+def test_it_stays_where_the_direct_image_stays():
+    plain = exposure("icat01d1q", 10.0)
+    (found,) = carry_over([grism()], [Direct((plain,), plain)])
+    assert (found.source, found.facts) == ("icat01d1q", None)
+    assert found.record == grism()
+    assert "it keeps its WCS, as icat01d1q does" in found.told
+
+
 def test_a_header_that_was_confirmed_is_carried_too():
     plain = exposure("icat01d1q", 10.0)
     confirmed = replace(plain.corrected(TRUTH), wcsname=f"{IDC}-HSC30", correction=None)

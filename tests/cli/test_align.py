@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+from gsss_server import COLUMNS, MISBEHAVIOUR, serving
 from small_visits import simulate_visit
 
 
@@ -137,3 +139,25 @@ def test_a_catalog_that_ties_nothing_is_told_by_the_exit_code(hapdask, visit, tm
     run = hapdask(*words, "-o", tmp_path / "none", "--set", "services=no", "--json")
     assert run.code == 0  # nothing was asked for by name
     assert not run.json["lacks_tie"]
+
+
+@pytest.mark.parametrize("mode", ["html at 200", "reset", "broken off"])
+def test_a_service_that_fails_is_told_once_and_shortly(hapdask, visit, tmp_path, monkeypatch, mode):
+    none = dict.fromkeys(COLUMNS, np.zeros(0))
+    with serving(none) as service:
+        service.mode = mode
+        monkeypatch.setenv("ASTROMETRIC_CATALOG_URL", service.root)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        run = hapdask(
+            "align", *visit.files, "-o", tmp_path / "out", "--set", "guiding=no", "--json",
+            "--residplot", "none", "--set", "see2dplot=no", "--no-report",
+        )  # fmt: skip
+    assert run.code == run.json["exit_code"] == 3  # stars were wanted, though of no named catalog
+    assert run.json["lacks_tie"]
+    first = run.json["exposures"][0]
+    said = MISBEHAVIOUR[mode]
+    assert "no reference catalog (GAIAeDR3, GSC242, 2MASS: the service" in first["reason"]
+    assert said in first["reason"]
+    assert "http" not in first["reason"]
+    assert "http" in first["catalogs"][0]["question"]
+    assert "stars of GAIAeDR3" in run.err

@@ -6,8 +6,8 @@ import pytest
 from svm_visits import observe_visit
 
 import hapdask as hd
-from hapdask.astrometry.detection import Guiding
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.guiding import Guiding
 from hapdask.cli.svm.view import exit_code
 from hapdask.products.alignment.lines import alignment_line
 from hapdask.recipes.svm.run import SvmMade

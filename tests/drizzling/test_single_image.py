@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hapdask.config.parameters import DrizzleParameters
+from hapdask.drizzling.by_shape import find_in_chip
 from hapdask.drizzling.single_image import (
-    find_in_single_image,
     lone_exposures,
     mask_single_images,
 )
@@ -59,15 +59,36 @@ def test_hits_are_found_and_stars_keep_their_light(tmp_path, setup, asked):
         sky = read_chip_rows(clean, before, 0, before.shape[0])
         noise = np.sqrt(max(before.sky, 0.0) * before.gain + before.read_noise**2) / before.gain
         high = (rows.sci - sky.sci > 10.0 * noise) & (sky.dq == 0)
-        found += int((find_in_single_image(hit, chip) & high).sum())
+        found += int((find_in_chip(hit, chip) & high).sum())
         raised += int(high.sum())
-        false = find_in_single_image(clean, before) & (sky.dq == 0)
+        false = find_in_chip(clean, before) & (sky.dq == 0)
         stars = sky.sci - before.sky > 30.0 * noise
         light += float((sky.sci - before.sky)[stars].sum())
         lost += float((sky.sci - before.sky)[stars & false].sum())
     assert raised > 500
     assert found / raised > asked
     assert lost / light < 5e-3
+
+
+@pytest.mark.parametrize("focus", [0.0, 3.0])
+def test_ends_of_short_bleeds_are_no_hits(tmp_path, focus):
+    """A star that saturates in a few pixels of one column: no area, and sharp all the same."""
+    rng = np.random.default_rng(5)
+    scene = Scene.stars(
+        RA - 0.0109 + rng.uniform(-0.003, 0.003, 150),
+        DEC - 0.0086 + rng.uniform(-0.003, 0.003, 150),
+        rng.uniform(17.8, 18.8, 150),
+    )  # fmt: skip
+    exposure = simulate_exposure(
+        scene, *UVIS, Pointing(RA, DEC, 10.0), 600.0, seed=4, mode=PART,
+        options=Options(cosmic_rays=False, flag_cosmic_rays=0.0, focus=focus, bleeding=True),
+    )  # fmt: skip
+    (record,) = open_exposures(exposure.write(tmp_path), strict=True)
+    record = set_sky(record, NOTHING)
+    (chip,) = record.chips
+    saturated = read_chip_rows(record, chip, 0, SIDE).dq & 256 != 0
+    assert saturated.sum() > 100
+    assert not find_in_chip(record, chip).any()
 
 
 @pytest.mark.parametrize("extver", [2, 3, 4])
@@ -91,7 +112,7 @@ def test_faint_stars_of_wfpc2_keep_their_cores(tmp_path, extver):
     noise = np.hypot(chip.read_noise, np.sqrt(chip.sky * chip.gain)) / chip.gain
     seen = (light > 6.0 * noise) & (rows.dq == 0)
     assert seen.sum() > 200
-    found = find_in_single_image(record, chip)
+    found = find_in_chip(record, chip)
     assert light[seen & found].sum() < 5e-3 * light[seen].sum()
 
 
@@ -104,15 +125,15 @@ def test_masks_become_part_of_the_records(exposure, tmp_path):
     (mask,) = masked.chips[0].masks
     assert mask.kind == "cosmic rays"
     rows = read_chip_rows(masked, masked.chips[0], 0, SIDE)
-    assert np.array_equal(rows.masked, find_in_single_image(exposure, exposure.chips[0]))
+    assert np.array_equal(rows.masked, find_in_chip(exposure, exposure.chips[0]))
 
 
 def test_flagged_pixels_are_left_alone(exposure):
     (chip,) = exposure.chips
     flags = read_chip_rows(exposure, chip, 0, SIDE).dq
-    strict = find_in_single_image(exposure, chip, good_bits=0)
+    strict = find_in_chip(exposure, chip, good_bits=0)
     assert not strict[flags != 0].any()
-    assert find_in_single_image(exposure, chip, good_bits=None).sum() > strict.sum()
+    assert find_in_chip(exposure, chip, good_bits=None).sum() > strict.sum()
 
 
 def test_who_is_alone(tmp_path):

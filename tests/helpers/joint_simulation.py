@@ -44,7 +44,9 @@ class Field:
         galaxies=0.0,
         epoch=2016.0,
         common=(0.0, 0.0),
+        blur=1.0,
     ):
+        self.blur = blur  # errors of galaxies, in those of stars
         self.rng, self.center, self.half, self.epoch = rng, center, half, epoch
         xi, eta = rng.uniform(-half, half, (2, n))
         self.ra, self.dec = deproject(xi / 3600, eta / 3600, *center)
@@ -113,6 +115,7 @@ class Field:
         m = np.reshape(c.matrix, (2, 2))
         back = np.linalg.solve(m, np.stack([xi - c.shift[0], eta - c.shift[1]]))
         sigma = error * rng.uniform(0.5, 2.0, len(rows))
+        sigma = sigma * np.where(self.galaxy[rows], self.blur, 1.0)
         noise = rng.normal(0, 1, (2, len(rows))) * sigma
         if distortion is not None:
             noise = noise + distortion(*back)
@@ -136,8 +139,8 @@ class Field:
 def header_errors(rng, n, parameters, geometry_size=4):
     """True corrections of the exposures of a visit, as the header prior says."""
     p = parameters
-    common = rng.normal(0, [p.header_shift] * 2 + [p.header_rotation, p.header_scale])
-    own = rng.normal(0, [p.exposure_shift] * 2 + [p.exposure_linear] * 4, (n, 6))
+    common = rng.normal(0, p.header_errors)
+    own = rng.normal(0, p.exposure_errors, (n, 6))
     own[:, :4] += common
     own[:, geometry_size:] = 0
     return own

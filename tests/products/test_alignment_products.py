@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hapdask.astrometry.attempts import Attempt
-from hapdask.astrometry.detection import Guiding
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.tweaked import OffsetHistogram
+from hapdask.astrometry.guiding import Guiding
 from hapdask.errors import StoreError
 from hapdask.products.alignment import plots
 from hapdask.products.alignment.verdicts import COLUMNS, verdict_table

@@ -312,7 +312,10 @@ def test_detector_of_wfpc2_is_the_number_of_the_chip():
 def test_units_are_those_of_the_layer():
     source = HeaderSource(exposures=(exposure("wfpc2"),), flux_unit="count / s")
     product = ProductCards(source, FRAME, "x_drw.fits", {})
-    units = {name: product.image(name, None)[0].value for name in ("SCI", "ERR", "WHT")}
+    units = {
+        name: {c.keyword: c.value for c in product.image(name, None)}["BUNIT"]
+        for name in ("SCI", "ERR", "WHT")
+    }
     assert units == {"SCI": "COUNTS/S", "ERR": "COUNTS/S", "WHT": "UNITLESS"}
     assert product_suffix([exposure("wfpc2")]) == "drw"
     assert product_suffix([exposure("uvis")]) == "drc"
@@ -396,6 +399,8 @@ def test_cards_of_chips_tell_the_truth():
     ]  # fmt: skip
     assert values["D001VER"] == "hapdask 9"
     assert values["D002DATA"] == "ib4600c5q_flc.fits[sci,2]"
+    named = drizzle_cards([exposure()], None, 0.04, {}, "x", {"ib4600c5q": "hst_flc.fits"})
+    assert {c.keyword: c.value for c in named}["D002DATA"] == "hst_flc.fits[sci,2]"
     assert (values["D002KERN"], values["D002PIXF"]) == ("square", resolved.parameters.pixfrac)
     assert values["D002SCAL"] == 0.04
     assert values["D002OUCO"] == ""
@@ -430,6 +435,40 @@ def test_an_image_of_several_filters_has_no_sensitivity():
     assert archive["PHOTFLAM"] == pytest.approx(2.5e-18 * 1.005)
 
 
+@pytest.mark.parametrize("level", [1, 2, 4, None])
+@pytest.mark.parametrize("cut", [False, True])
+def test_every_image_tells_what_it_is_of_and_where(level, cut):
+    """As upstream's, but ROOTNAME is the product's; a subarray's place is not the product's."""
+    record = exposure()
+    if cut:
+        chips = tuple(
+            replace(c, keywords=tuple((dict(c.keywords) | {"LTV1": -512.0, "LTM1_1": 2.0}).items()))
+            for c in record.chips
+        )
+        record = replace(record, chips=chips)
+    product = ProductCards(HeaderSource(exposures=(record,), level=level), FRAME, "x_drz.fits", {})
+    primary = {c.keyword: c.value for c in product.primary(None, 3)}
+    assert (primary["FILETYPE"], primary["ROOTNAME"]) == ("SCI", "x")
+    assert primary["SIPNAME"] == dict(record.keywords)["SIPNAME"]
+    assert primary["RULESVER"] == primary["PROD_VER"].removeprefix("hapdask ")
+    assert "BLENDVER" not in primary  # fitsblender had no part in it
+    science = {c.keyword: c.value for c in product.image("SCI", None)}
+    for name in ("SCI", "WHT", "CTX", "ERR"):
+        cards = {c.keyword: c.value for c in product.image(name, None)}
+        assert (cards["INHERIT"], cards["ROOTNAME"]) == (True, "x")
+        assert [cards[k] for k in ("LTV1", "LTV2", "LTM1_1", "LTM2_2")] == [0.0, 0.0, 1.0, 1.0]
+        for keyword in ("EXPNAME", "PA_APER", "CCDCHIP", "WCSNAME"):
+            assert cards[keyword] == science[keyword]
+        assert name == "SCI" or "SDQFLAGS" not in cards
+
+
+def test_a_file_of_one_image_inherits_nothing():
+    product = ProductCards(HeaderSource(exposures=(exposure(),)), FRAME, "x_drz.fits", {"WHT": "w"})
+    cards = {c.keyword: c.value for c in product.alone("WHT", None, None)}
+    assert (cards["FILETYPE"], cards["FILENAME"]) == ("WHT", "w")
+    assert "INHERIT" not in cards
+
+
 @pytest.mark.parametrize(("level", "has"), [(1, True), (2, True), (4, False), (None, False)])
 def test_products_of_a_visit_name_their_log_and_sky_cells(level, has):
     source = HeaderSource(exposures=(exposure(),), level=level)
@@ -439,8 +478,6 @@ def test_products_of_a_visit_name_their_log_and_sky_cells(level, has):
     region = "POLYGON ICRS 137.82 -64.91 137.83 -64.91 137.83 -64.905 137.82 -64.91"
     science = {c.keyword: c.value for c in product.image("SCI", region)}
     assert science.get("SKYCELL") == ("p0121x12y16" if has else None)
-    weights = {c.keyword: c.value for c in product.image("WHT", None)}
-    assert weights.get("WCSNAME") == (science["WCSNAME"] if has else None)
     assert ("MEANEXPT" in primary) == (level in (2, 4))
     room = {c.keyword: c.value for c in product.image("SCI", "")}
     assert not has or len(room["SKYCELL"]) > 700

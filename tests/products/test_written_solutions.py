@@ -184,6 +184,9 @@ class TestCopies:
             inner = hdus["HDRLET", 1].headerlet
             assert inner[0].header["DESTIM"] == "ib4606c6q"
             assert inner[0].header["WCSNAME"] == hdus["HDRLET", 1].header["WCSNAME"] == NAME
+            told = inner[0].header
+            assert told["FIT_RMS"] == pytest.approx(np.hypot(told["RMS_RA"], told["RMS_DEC"]))
+            assert told["FIT_RMS"] > 0.0
 
     def test_wcscorr_tells_of_all(self, updated):
         table = fits.getdata(updated[0], "WCSCORR")

@@ -85,6 +85,10 @@ def test_the_order_of_the_exposures_does_not_matter(visit, found, lists):
     back = hd.align(visit.files[::-1], refcat=visit.catalog(), sources=lists, **FAST)
     assert [e.opened.name for e in back] == [e.opened.name for e in found][::-1]
     assert back.release.digest == found.release.digest
+    for each in back:
+        before = found.named(each.opened.name).placement
+        assert each.placement.to_dict() == before.to_dict()
+        assert each.placement.correction == before.correction
 
 
 def test_without_a_catalog_exposures_are_tied_to_each_other(visit, lists):
@@ -183,6 +187,7 @@ def test_a_header_wrong_by_a_degree_harms_nobody(visit, lists, tmp_path):
     assert [e.placement.status for e in found] == ["aligned", "aligned", "unaligned"]
     assert max(visit.error(e.record) for e in found[:2]) < 0.4
     assert "deg off" in found[2].placement.reason
+    assert "puts it 1 deg from the other exposures of its visit" in found[2].placement.reason
 
 
 def test_bad_catalogs_are_verdicts(visit, lists):
@@ -243,7 +248,7 @@ def test_pixels_lost_while_it_runs_are_left_out(visit, lists, tmp_path):
 
 
 def test_an_exposure_without_sources_or_with_trails_is_set_aside(visit, found, lists, monkeypatch):
-    from hapdask.astrometry.detection import Guiding
+    from hapdask.astrometry.guiding import Guiding
     from hapdask.astrometry.sources import SourceList
     from hapdask.recipes.alignment import detecting
 

@@ -14,6 +14,7 @@ from small_visits import simulate_visit
 import hapdask as hd
 from hapdask.errors import StoreError
 from hapdask.products.report.render import read_report
+from hapdask.recipes.alignment.earlier import remove_earlier, told_files
 from hapdask.recipes.alignment.report import write_report_of
 
 FAST = {"guiding": False}
@@ -115,6 +116,43 @@ def test_copies_and_headerlets_carry_the_solution(visit, written, found):
         assert visit.error(opened) < 0.5
 
 
+def test_headers_that_stay_are_in_the_set_too(tmp_path):
+    """Copies of all that may be used, and headerlets of those that are tied to anything."""
+    good = simulate_visit(tmp_path, 2, visit="ia0bbb", errors=False)
+    for parameters, letters in (({"refcat": good.catalog()}, 2), ({"services": False}, 2)):
+        out = tmp_path / f"{len(parameters)}{parameters.get('services')}"
+        found = hd.align(good.files, updatehdr=True, **parameters, **FAST, **PLAIN)
+        assert {e.facts for e in found} == {None}
+        done = found.write(out)
+        assert done.failures == ()
+        copies = sorted((out / "updated").iterdir())
+        assert len(list((out / "headerlets").iterdir())) == letters
+        for each, copy, path in zip(found, copies, good.files, strict=True):
+            letter = out / "headerlets" / path.name.replace(".fits", "_hlet.fits")
+            for again in (
+                hd.open_exposures(copy)[0],
+                hd.open_exposures(path, headerlets=str(letter))[0],
+            ):
+                assert again.wcsname == each.opened.wcsname
+                assert again.chips[0].distortion == each.opened.chips[0].distortion
+            cards = fits.getheader(copy, "SCI")
+            assert cards.get("CATALOG", "") == ("user" if "refcat" in parameters else "")
+            assert not [key for key in cards if key.startswith("CRVAL1") and key != "CRVAL1"]
+    before = [path.read_bytes() for path in good.files]
+    assert found.write(tmp_path / "again", in_place=True).updated == ()
+    assert [path.read_bytes() for path in good.files] == before
+
+
+def test_an_exposure_that_is_not_aligned_has_a_plain_copy(tmp_path):
+    alone = simulate_visit(tmp_path, 1, visit="ia0ccc")
+    found = hd.align(alone.files, services=False, updatehdr=True, reusename=False, **FAST, **PLAIN)
+    assert found[0].placement.status == "unaligned"
+    found.write(tmp_path / "out")
+    (copy,) = (tmp_path / "out" / "updated").iterdir()
+    assert copy.read_bytes() == alone.files[0].read_bytes()
+    assert not (tmp_path / "out" / "headerlets").exists()
+
+
 def test_pictures_are_pictures_and_the_same_each_time(written, again, tmp_path):
     from PIL import Image
 
@@ -154,6 +192,33 @@ def test_files_that_are_there_stay(written, found, again, tmp_path):
         "verdicts.ecsv", "alignment.json", "release.json",
     }  # fmt: skip
     few.write(tmp_path, overwrite=True)
+
+
+def test_what_is_replaced_goes_whole(found, again, tmp_path):
+    """Files that the older run named and the newer has not; nothing that it did not name."""
+    found.write(tmp_path)
+    mine = tmp_path / "catalogs" / "mine.coo"
+    mine.write_text("1 2\n")
+    few = again(
+        updatehdr=False, headerlet=False, shiftfile=False, writecat=False, clean=True,
+        residplot="none", see2dplot=False,
+    )  # fmt: skip
+    few.write(tmp_path, overwrite=True)
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == {
+        "verdicts.ecsv", "alignment.json", "release.json", "catalogs/mine.coo",
+    }  # fmt: skip
+    assert not (tmp_path / "plots").exists()
+
+
+@pytest.mark.parametrize("named", ["../kept.txt", "/kept.txt", 3, None])
+def test_a_document_leads_nowhere_else(tmp_path, named):
+    (tmp_path / "kept.txt").write_text("")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    text = str(tmp_path / "kept.txt") if named == "/kept.txt" else named
+    (folder / "alignment.json").write_text(json.dumps({"files": [text]}))
+    remove_earlier(told_files(folder / "alignment.json"), [])
+    assert (tmp_path / "kept.txt").exists()
 
 
 def test_in_place_updates_each_input_at_once(visit, found, tmp_path, monkeypatch):
@@ -217,7 +282,9 @@ def test_what_an_earlier_run_found_goes_where_there_is_no_solution(visit, found,
     )
     assert [e.facts is None for e in few] == [False, True]
     few.write(tmp_path, overwrite=True)
-    assert [p.name for p in (tmp_path / "updated").iterdir()] == [first]
+    copies = sorted((tmp_path / "updated").iterdir())
+    assert [p.name for p in copies] == [first, second]
+    assert copies[1].read_bytes() == visit.files[1].read_bytes()
     letters = {p.name for p in (tmp_path / "headerlets").iterdir()}
     assert letters == {first.replace(".fits", "_hlet.fits"), foreign.name}
     assert (tmp_path / "catalogs").is_dir()

@@ -51,6 +51,18 @@ def test_it_follows_the_others(visit, lists):
     assert found.verdicts["method"][2] == "followed"
 
 
+@pytest.mark.parametrize(("count", "status"), [(2, "relative"), (3, "unaligned")])
+def test_only_one_with_fewer_sources_than_any_fit_needs_follows(visit, lists, count, status):
+    name = visit.exposures[2].rootname
+    some = lists[visit.exposures[0].rootname].take(slice(0, count))
+    few = replace(some, exposure=name, x=some.x + 91.0)
+    found = hd.align(visit.files, refcat=visit.catalog(), sources=lists | {name: few}, **FAST)
+    assert found[2].placement.status == status
+    if status == "relative":
+        assert "2 of the 3 sources that a fit needs" in found[2].placement.reason
+        assert "(widen searchrad" not in found[2].placement.reason
+
+
 def test_it_follows_exposures_that_are_held(visit, lists):
     first = hd.align(visit.files[:2], refcat=visit.catalog(), sources=lists, **FAST)
     both = {"services": False, "published": first.release, "sources": lists}

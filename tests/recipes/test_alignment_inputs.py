@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
+from astropy.io import fits
 from small_visits import simulate_visit
 
 import hapdask as hd
@@ -101,6 +104,18 @@ def test_excluded_regions_have_no_source(visit, folder):
     inside = np.abs(found[1].sources.x - 255) < 98
     assert not np.any(inside & (np.abs(found[1].sources.y - 255) < 98))
     assert max(visit.error(e.record) for e in found) < 0.6
+
+
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "NaN"), (0.0, "zero")])
+def test_an_exposure_without_pixels_is_left_out(visit, tmp_path, value, told):
+    blank = shutil.copy(visit.files[1], tmp_path)
+    with fits.open(blank, mode="update") as hdus:
+        hdus["SCI"].data[:] = value
+    files = [visit.files[0], blank, visit.files[2]]
+    alignment = hd.align(files, refcat=visit.catalog(), threads=2, joint=False, **FAST)
+    assert [e.placement.status for e in alignment] == ["aligned"] * 2
+    (lost,) = alignment.left_out
+    assert (lost.file, lost.reason) == (str(blank), f"all pixels of SCI are {told}")
 
 
 def test_columns_of_a_catalog_by_name_and_number(visit, found, tmp_path):

@@ -141,15 +141,19 @@ def noise(made, chip):
     return np.sqrt(electrons + read_noise**2) / gain / made.exptime
 
 
+@pytest.fixture(scope="module", params=["hrc", "nicmos"])
+def fine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    return observe(CASES[request.param], tmp_path_factory.mktemp("fine"))
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("name", ["hrc", "nicmos"])
-def test_every_kernel(name, kernel, tmp_path):
+def test_every_kernel(fine, kernel):
     """Skies to 1e-3 and, on pixels of the detector's size, fluxes to what kernels that sample do.
 
     (Where output pixels are larger than the detector's, or the PSF is undersampled, all but
     square are off by more: they weigh the pixels of a star unevenly.)
     """
-    seen = observe(CASES[name], tmp_path)
+    seen = fine
     prepared = seen.prepared(kernel=kernel, sky="none")
     sci = mosaic(seen, prepared).sci.values
     made, (chip,) = seen.made[0], prepared.exposures[0].chips

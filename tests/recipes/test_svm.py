@@ -11,7 +11,9 @@ from astropy.wcs import WCS
 from svm_visits import observe_visit
 
 import hapdask as hd
+from hapdask.astrometry.headers.ties import judge_tie, tie_of
 from hapdask.errors import ParameterError, PlanError
+from hapdask.observe.pixels import open_chip
 from hapdask.products.svm.outcome import read_outcome
 from hapdask.recipes.prepare import layer_parameters
 
@@ -80,6 +82,8 @@ def test_headers_tell_the_visit(made):
     assert (total["HAPLEVEL"], total["FILTER"], total["NUMEXP"]) == (2, "detection", 4)
     assert total["DRIZPARS"] == f"{HEAD}_total_ib4606_trl.txt"
     assert total["MEANEXPT"] > 400.0
+    told = {total[f"D{k:03d}DATA"].partition("[")[0] for k in range(1, total["NDRIZIM"] + 1)}
+    assert told == {path.name for path in out.glob("*_flc.fits")}  # which have its WCS
     one = fits.getheader(out / f"{HEAD}_f814w_ib460603_drc.fits")
     assert (one["HAPLEVEL"], one["IPPPSSOO"], one["NUMEXP"]) == (1, "ib460603q", 1)
     science = fits.getheader(out / f"{HEAD}_f606w_ib4606_drc.fits", "SCI")
@@ -165,8 +169,28 @@ def test_the_outcome_is_what_later_mosaics_need(made):
         assert all(chip.sky > 1.0 for chip in record.chips)
         kinds = {mask.kind for chip in record.chips for mask in chip.masks}
         assert "cosmic rays" in kinds
-    assert {r.digest for r in outcome.records} == {r.digest for r in result.visits[0].records}
+    assert outcome.records == result.visits[0].records
     assert outcome.photflam.keys() == {"wfc3_uvis_f606w", "wfc3_uvis_f814w"}
+
+
+def test_aligned_copies_alone_are_the_same_records(made):
+    """As MAST's SVM files are: WCS and cosmic rays of their headers and DQ, and what ties them."""
+    _, _, out = made
+    for record in read_outcome(out / "wfc3_b46_06_visit.json").records:
+        (path,) = out.glob(f"*_{record.name[:8]}_flc.fits")
+        (copy,) = hd.open_exposures(path, strict=True)
+        assert (copy.name, copy.visit, copy.wcsname) == (record.name, record.visit, record.wcsname)
+        assert tie_of(copy) == tie_of(record)
+        assert judge_tie(copy).status == judge_tie(record).status
+        (mine,), (theirs,) = record.chips, copy.chips
+        x, y = np.array([0.0, 200.0, 399.0]), np.array([5.0, 300.0, 100.0])
+        ours, back = (np.stack(c.distortion.pixel_to_sky(x, y)) for c in (mine, theirs))
+        assert np.abs(ours - back).max() < 1e-6 * 0.04 / 3600.0  # a millionth of a pixel
+        with open_chip(record, mine) as one, open_chip(copy, theirs) as other:
+            masked, flags = one.read(0, 400).masked, other.read(0, 400).dq
+            ray = flags & 4096 > 0
+            assert ray.any()
+            assert masked[ray].all()
 
 
 def test_later_mosaics_of_the_stored_records_have_the_same_pixels(made):

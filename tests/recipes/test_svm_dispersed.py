@@ -58,14 +58,17 @@ def test_it_is_given_the_correction_of_the_direct_exposures(visit, tmp_path):
     assert np.abs(moves[GRISM]).max() > 100.0
     assert records[GRISM].wcsname.endswith("-FIT_SVM_refcat")
     assert all(r.wcsname.endswith("-FIT_SVM_refcat") for r in records.values())
-    (told,) = found.told["dispersed"]
-    assert "given the correction of ib46060" in told["told"]
+    (line,) = (line for line in found.lines if line.name == GRISM)
+    assert line.status == "relative"
+    assert "given the correction of ib46060" in line.reason
+    assert found.untied == frozenset()
 
 
 def test_haps_way_takes_the_fit_from_all(visit, tmp_path):
     opened, found = aligned(visit, tmp_path, preset="compat")
     assert {record.wcsname for record in found.records} == {APRIORI}
-    assert not found.facts
+    assert {facts.wcsname for facts in found.facts.values()} == {APRIORI}  # so have their copies
+    assert all("as HAP does" in line.reason for line in found.lines)
     for record in found.records:
         assert np.array_equal(middle(record), middle(opened[record.name]))
 

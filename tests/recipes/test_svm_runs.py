@@ -101,6 +101,45 @@ def test_what_is_missing_or_changed_is_made_again(visit, tmp_path):
     assert _bytes(tmp_path) == before
 
 
+def test_a_folder_holds_what_the_last_run_made_and_nothing_foreign_is_lost(visit, tmp_path):
+    """Products of exposures that are not in the visit any more go, if they are as they were."""
+    out, other = tmp_path / "out", tmp_path / "other"
+    svm(visit.poller, refcat=visit.catalog, threads=2).write(out)
+    mine = out / f"{HEAD}_f606w_ib460602_notes.txt"
+    mine.write_text("not of the manifest")
+    changed = out / f"{HEAD}_f606w_ib460602_drc_thumb.jpg"
+    changed.write_bytes(b"painted over")
+    made = svm(visit.paths[:1], refcat=visit.catalog, threads=2).write(out)
+    svm(visit.paths[:1], refcat=visit.catalog, threads=2).write(other)
+    assert {p.name for p in out.iterdir()} == {
+        mine.name, changed.name, *(p.name for p in other.iterdir())
+    }  # fmt: skip
+    removed = {path.name for path in made.visits[0].removed}
+    assert f"{HEAD}_f606w_ib460602_drc.fits" in removed
+    assert f"{HEAD}_f606w_ib460602_trl.txt" in removed
+    listed = set((out / "wfc3_b46_06_manifest.txt").read_text().split())
+    assert not listed & removed
+    assert listed <= {p.name for p in out.iterdir()}
+
+
+def test_inputs_in_the_folder_stay_though_an_earlier_run_made_them(visit, tmp_path):
+    svm(visit.poller, refcat=visit.catalog, threads=2).write(tmp_path, pictures=False)
+    copies = sorted(tmp_path.glob("*_flc.fits"))
+    dark = copies[0]
+    with fits.open(dark, mode="update") as hdus:
+        hdus[0].header["EXPTIME"] = 0.0  # is rejected, and an input all the same
+    status = dark.stat()
+    run = svm(copies, refcat=visit.catalog, threads=2)
+    assert [item.file for item in run.left_out] == [str(dark)]
+    made = run.write(tmp_path, pictures=False, copies=False)
+    assert not made.failed
+    assert [path.exists() for path in copies] == [True] * 2
+    assert dark.stat() == status
+    assert {p.name for p in made.visits[0].removed} >= {
+        p.name.replace("_flc", "_hlet") for p in copies
+    }
+
+
 def test_visits_are_made_beside_each_other_and_none_loses_another(visit, other, tmp_path):
     broken = tmp_path / "broken_flc.fits"
     broken.write_bytes(visit.paths[0].read_bytes()[:100_000])

@@ -1,5 +1,9 @@
 """Exposures of a visit that cannot be aligned or used, beside others that can: none harms them."""
 
+import pickle
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -10,8 +14,10 @@ from hapdask.astrometry.references.finding import Inquiry, find_references, sour
 from hapdask.errors import StoreError
 from hapdask.recipes.alignment import referring
 from hapdask.recipes.svm import products
+from hapdask.recipes.svm import run as svm_run
 from hapdask.recipes.svm.aligning import AlignmentSettings, align_visit
 from hapdask.recipes.svm.steps import Workshop
+from hapdask.recipes.svm.visit import VisitMade
 from hapdask.simulate import PointingError
 
 HEAD = "hst_11665_06_wfc3_uvis"
@@ -148,3 +154,29 @@ def test_a_service_that_is_down_is_not_waited_for_by_every_visit(visit, tmp_path
     run = hd.svm(visit.paths)
     first, second = (run._task(run.visits[0], tmp_path, None) for _ in range(2))
     assert first.outages is second.outages
+
+
+def test_other_processes_learn_that_a_service_is_down(visit, tmp_path, monkeypatch):
+    paths = []
+    for number in range(6):
+        path = tmp_path / f"ib461{number}01q_flc.fits"
+        shutil.copy(visit.paths[0], path)
+        fits.setval(path, "ROOTNAME", value=path.name[:9])
+        paths.append(path)
+
+    def made(task):
+        if not task.outages.is_down("GAIAeDR3"):
+            task.outages.note("GAIAeDR3")
+        return VisitMade(task.tree, failures=dict(task.outages.failures))
+
+    def elsewhere(tasks, client, threads):
+        """Each task in a process of its own."""
+        for task in tasks:
+            yield pickle.loads(pickle.dumps(made(pickle.loads(pickle.dumps(task)))))
+
+    monkeypatch.setattr(svm_run, "run_tasks", elsewhere)
+    cluster = SimpleNamespace(nthreads=lambda: {"one": 1})
+    run = hd.svm(paths, client=cluster)
+    assert len(run.visits) == 6
+    found = run.write(tmp_path / "out", copies=False)
+    assert [len(v.failures["GAIAeDR3"]) for v in found.visits] == [1, 2, 2, 2, 2, 2]

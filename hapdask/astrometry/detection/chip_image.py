@@ -82,6 +82,14 @@ class Background:
         )
         return level, noise
 
+    def boxes(self, shape: tuple[int, int]) -> tuple[Indices, Indices]:
+        """Box of every row, and of every column, of a chip: where level and noise run in steps."""
+        rows, columns = (
+            np.minimum(np.arange(size) // self.box, count - 1)
+            for size, count in zip(shape, self.level.shape, strict=True)
+        )
+        return rows, columns
+
 
 @dataclass(frozen=True)
 class ChipImage:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.detection.psf import FWHM
+
 Floats = NDArray[np.float64]
 
-_FWHM = 2.0 * math.sqrt(2.0 * math.log(2.0))
 #: Pixels this near to the middle always belong to the kernel.
 _CORE = 2.001
 
@@ -44,7 +45,7 @@ class Kernel:
 
 def make_kernel(fwhm: float, nsigma: float, ratio: float = 1.0, theta: float = 0.0) -> Kernel:
     """Make the kernel of a FWHM (pixels), cut at so many sigma; ``theta`` in degrees."""
-    x_sigma = fwhm / _FWHM
+    x_sigma = fwhm / FWHM
     y_sigma = ratio * x_sigma
     cosine, sine = math.cos(math.radians(theta)), math.sin(math.radians(theta))
     a = cosine**2 / x_sigma**2 + sine**2 / y_sigma**2

@@ -22,6 +22,7 @@ from hapdask.astrometry.detection.daofind import (
     sharpness,
     symmetry,
 )
+from hapdask.astrometry.detection.psf import FWHM
 from hapdask.astrometry.sources import SourceList
 from hapdask.config.detection import ImageFindParameters
 
@@ -29,7 +30,6 @@ Floats = NDArray[np.float64]
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 #: Of ImageStats, for the noise: clippings, limits in sigma, bins in sigma.
 _CLIPPINGS, _LIMITS, _BINS = 3, 3.0, 0.01
 #: Passes in which neighbours are dropped.
@@ -84,7 +84,7 @@ def find_image_sources(
     size = boxes[0].size
     light = flux - size * sigma**2
     snr = np.maximum(light, 0.0) / max(math.sqrt(size) * sigma, 1e-9)
-    error = parameters.conv_width / _SIGMA / np.maximum(snr, 1.0)
+    error = parameters.conv_width / FWHM / np.maximum(snr, 1.0)
     order = np.argsort(-flux, kind="stable")
     return SourceList(
         name,

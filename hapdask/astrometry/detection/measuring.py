@@ -8,12 +8,14 @@ be trusted: the tolerance, a part of the model, with which bright stars have a c
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.detection.airy import airy_psf
 from hapdask.astrometry.detection.chip_image import Stamps
 from hapdask.astrometry.detection.fitting import Fits, fit_stamps
 from hapdask.astrometry.detection.psf import FINE, Psf
@@ -31,6 +33,12 @@ _BRIGHT, _TELLING = 25.0, 60.0
 _WIDTHS, _SHARES = (0.75, 1.35), (0.0, 0.6)
 #: Largest chi-square that a star adds.
 _CAP = 1e3
+#: How far a width may well be from the one expected, and the misfit that makes up for so much: of
+#: narrower ones, for cosmic rays are narrow; of wider ones (focus, jitter) by the width (pixels),
+#: for where stars hardly fill a pixel they do not tell it.
+_WELL, _FILLED, _PRICE = 0.06, (0.35, 0.5), (0.1, 0.01)
+#: By how much two Gaussians must fit better than diffraction does.
+_LIKELY = 0.15
 _TOLERANCES = (0.002, 0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15)
 
 
@@ -58,29 +66,61 @@ def measure_psf(stamps: Stamps, fits: Fits, expected: Psf, unsure: float) -> Mea
     -------
     Measured
     """
-    from scipy.optimize import minimize
-
     chosen = _best(fits)
     if chosen.size < _FEWEST:
         return Measured(expected, unsure)
     stars, begun = stamps.take(chosen), fits.take(chosen)
+    wider = float(np.interp(expected.sigma, _FILLED, _PRICE))
+
+    def misfit(psf: Psf) -> float:
+        found = fit_stamps(stars, psf, _TOLERANCES[1], (begun.x, begun.y), steps=2)
+        unlikely = math.log(psf.sigma / expected.sigma) / _WELL
+        price = wider if unlikely > 0.0 else _PRICE[0]
+        return float(np.log1p(np.minimum(found.chi2, _CAP)).mean()) + price * unlikely**2
+
+    psf = _gaussians(expected, misfit)
+    if expected.diffraction > 0.0:
+        likely = _diffraction(expected, misfit)
+        psf = likely if misfit(likely) < misfit(psf) + _LIKELY else psf
+    return refine_psf(stamps, fits, Measured(psf, unsure))
+
+
+def _gaussians(expected: Psf, misfit: Callable[[Psf], float]) -> Psf:
+    """Find two Gaussians of best width and share."""
+    from scipy.optimize import minimize
 
     def psf_of(trial: NDArray[np.float64]) -> Psf:
         width = float(np.clip(math.exp(trial[0]), *_WIDTHS))
-        return Psf(expected.sigma * width, float(np.clip(trial[1], *_SHARES)))
+        wings = float(np.clip(trial[1], *_SHARES))
+        return replace(expected, sigma=expected.sigma * width, wings=wings)
 
-    def misfit(trial: NDArray[np.float64]) -> float:
-        found = fit_stamps(stars, psf_of(trial), 0.003, (begun.x, begun.y), steps=2)
-        outside = max(abs(trial[0]) - math.log(_WIDTHS[1]), 0.0) + abs(
-            trial[1] - min(max(trial[1], _SHARES[0]), _SHARES[1])
-        )
-        return float(np.log1p(np.minimum(found.chi2, _CAP)).mean()) + 10.0 * float(outside)
+    def outside(trial: NDArray[np.float64]) -> float:
+        too_wide = max(abs(trial[0]) - math.log(_WIDTHS[1]), 0.0)
+        return float(too_wide + abs(trial[1] - np.clip(trial[1], *_SHARES)))
 
     start = np.array([0.0, expected.wings])
     simplex = start + np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.06]])
     options = {"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-3, "maxfev": 60}
-    psf = psf_of(minimize(misfit, start, method="Nelder-Mead", options=options).x)
-    return refine_psf(stamps, fits, Measured(psf, unsure))
+    found = minimize(
+        lambda trial: misfit(psf_of(trial)) + 10.0 * outside(trial),
+        start,
+        method="Nelder-Mead",
+        options=options,
+    )
+    return psf_of(found.x)
+
+
+def _diffraction(expected: Psf, misfit: Callable[[Psf], float]) -> Psf:
+    """Find the image by diffraction, of best blur."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda blur: misfit(airy_psf(blur, expected.diffraction)),
+        bounds=(0.0, _WIDTHS[1] * expected.sigma),
+        method="bounded",
+        options={"xatol": 0.01, "maxiter": 15},
+    )
+    return airy_psf(float(found.x), expected.diffraction)
 
 
 def refine_psf(stamps: Stamps, fits: Fits, measured: Measured) -> Measured:
@@ -139,7 +179,15 @@ def _with_table(stars: Stamps, fits: Fits, trusted: Measured) -> NDArray[np.floa
     side = np.arange(-half, half + 1.0)
     dx, dy = np.broadcast_arrays((side - x[:, None])[:, None, :], (side - y[:, None])[:, :, None])
     more = _smoothed(dx[use], dy[use], left, weight, spread, half)
-    return more if psf.table is None else psf.table + more
+    return more if psf.table is None else _sum(psf.table, more)
+
+
+def _sum(*tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add tables about their middles: what is smaller has nothing farther out."""
+    most = max(table.shape[0] for table in tables)
+    return sum(
+        (np.pad(table, (most - table.shape[0]) // 2) for table in tables), np.zeros((most, most))
+    )
 
 
 def _smoothed(

@@ -41,7 +41,7 @@ def find_peaks(image: ChipImage, threshold: float, smooth: float = 0.0) -> tuple
     return _highest(light, image.usable, image.saturated, x, y)
 
 
-def saturated_areas(saturated: Mask, largest: int) -> tuple[Indices, Indices]:
+def saturated_areas(saturated: Mask, largest: int, apart: float) -> tuple[Indices, Indices]:
     """Find the middles of saturated areas: where each is widest, for charge bleeds along columns.
 
     Parameters
@@ -49,6 +49,8 @@ def saturated_areas(saturated: Mask, largest: int) -> tuple[Indices, Indices]:
     saturated : ndarray of bool, shape (ny, nx)
     largest : int
         Areas of more pixels are left out: nothing about them tells where the star is.
+    apart : float, pixels
+        What is so near to the rim of a larger area is a ring or a spike of that star.
 
     Returns
     -------
@@ -56,20 +58,32 @@ def saturated_areas(saturated: Mask, largest: int) -> tuple[Indices, Indices]:
     """
     from scipy import ndimage
 
-    if not saturated.any():
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    labels, _ = ndimage.label(saturated, np.ones((3, 3)))
-    x, y = [], []
-    for k, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        area = labels[rows, columns] == k
-        if np.count_nonzero(area) > largest:
-            continue
+    labels, n = ndimage.label(saturated, np.ones((3, 3)))
+    x, y, size = (np.empty(n, np.int64) for _ in range(3))
+    for k, (rows, columns) in enumerate(ndimage.find_objects(labels)):
+        area = labels[rows, columns] == k + 1
         widths = area.sum(axis=1)
         widest = np.flatnonzero(widths == widths.max())
         row = int(widest[widest.size // 2])
-        x.append(columns.start + round(float(np.flatnonzero(area[row]).mean())))
-        y.append(rows.start + row)
-    return np.array(x, np.int64), np.array(y, np.int64)
+        x[k] = columns.start + round(float(np.flatnonzero(area[row]).mean()))
+        y[k], size[k] = rows.start + row, np.count_nonzero(area)
+    kept = (size <= largest) & ~_beside_larger(x, y, size, apart)
+    return x[kept], y[kept]
+
+
+def _beside_larger(x: Indices, y: Indices, size: Indices, apart: float) -> Mask:
+    """Which areas lie near the rim of a larger one, each taken for a disc."""
+    from scipy.spatial import cKDTree
+
+    beside: Mask = np.zeros(x.size, np.bool_)
+    if x.size < 2:
+        return beside
+    places, radius = np.stack([x, y], axis=1).astype(float), np.sqrt(size / np.pi)
+    near = cKDTree(places).query_ball_point(places, apart + radius, return_sorted=True)
+    for mine, others in enumerate(near):
+        some = np.array(others, np.int64)
+        beside[some[size[some] < size[mine]]] = True
+    return beside
 
 
 def _above(image: ChipImage, light: Image, threshold: float) -> tuple[Indices, Indices]:

@@ -48,12 +48,20 @@ class Psf:
         Share of the light in wings that are three times as wide.
     table : ndarray of float64, shape (n, n), or None
         What a pixel has besides, as a share of the light, by the pixel's place from the star: nodes
-        are ``1 / FINE`` pixel apart, the middle one at the star.
+        are ``1 / FINE`` pixel apart, the middle one at the star; beyond it there is nothing.
+    diffraction : float, pixels
+        lambda / D; 0 where it is not known.
     """
 
     sigma: float
     wings: float = 0.14
     table: Floats | None = None
+    diffraction: float = 0.0
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Share of the light in the core and in the wings."""
+        return 1.0 - self.wings, self.wings
 
     @property
     def fwhm(self) -> float:
@@ -64,6 +72,14 @@ class Psf:
     def peak(self) -> float:
         """Share of the light in the pixel that a star is centred on."""
         return float(self.images(np.zeros(1), np.zeros(1), 0)[0][0, 0, 0])
+
+    @property
+    def _sigmas(self) -> Floats:
+        return np.array([self.sigma, _WINGS * self.sigma])
+
+    def profiles(self, away: Floats) -> Floats:
+        """Share of core and wings in pixels so far from a star along an axis, shape (n, 2)."""
+        return _integrals(-away, self._sigmas, 0)[0][:, :, 0]
 
     def images(self, x: Floats, y: Floats, half: int) -> tuple[Floats, Floats, Floats]:
         """Share of the light in each pixel of squares, and its derivatives by the position.
@@ -79,11 +95,9 @@ class Psf:
         -------
         image, by_x, by_y : ndarray of float64, shape (n, size, size)
         """
-        sigmas = np.array([self.sigma, _WINGS * self.sigma])
-        shares = np.array([1.0 - self.wings, self.wings])
+        sigmas, shares = self._sigmas, np.array(self.shares)[:, None]
         along_x, slope_x = _integrals(x, sigmas, half)
-        along_y, slope_y = _integrals(y, sigmas, half)
-        along_y, slope_y = (a * shares[:, None] for a in (along_y, slope_y))
+        along_y, slope_y = (a * shares for a in _integrals(y, sigmas, half))
         image, by_x, by_y = (
             np.matmul(rows.transpose(0, 2, 1), columns)
             for rows, columns in ((along_y, along_x), (along_y, slope_x), (slope_y, along_x))
@@ -105,7 +119,9 @@ def expected_psf(record: ExposureRecord, chip: ChipRecord, blur: float) -> Psf:
     """
     diffraction = math.degrees(_CORE * _wavelength(record, chip) / _MIRROR) * 3600.0
     scale = chip.idcscale or chip.distortion.pixel_scale
-    return Psf(math.hypot(diffraction, blur) / FWHM / scale)
+    return Psf(
+        math.hypot(diffraction, blur) / FWHM / scale, diffraction=diffraction / _CORE / scale
+    )
 
 
 def _wavelength(record: ExposureRecord, chip: ChipRecord) -> float:
@@ -135,6 +151,8 @@ def _integrals(at: Floats, sigmas: Floats, half: int) -> tuple[Floats, Floats]:
 def _interpolated(table: Floats, x: Floats, y: Floats, half: int) -> tuple[Floats, Floats, Floats]:
     """Differences in each pixel of squares, and their derivatives by the star's position."""
     side = np.arange(-half, half + 1.0)
+    # a rim of nothing: beyond it light must not go on for ever
+    table = np.pad(table, 1)
     most = table.shape[0] - 1.001
     column, row = (
         np.clip((side - at[:, None]) * FINE + table.shape[0] // 2, 0.0, most) for at in (x, y)

@@ -40,6 +40,7 @@ def detect_sources(
     parameters: DetectionParameters | None = None,
     *,
     exclude: Masks = (),
+    galaxies: bool = False,
     threads: int = 1,
 ) -> SourceList:
     """Find the point-like sources of an exposure.
@@ -53,6 +54,9 @@ def detect_sources(
     exclude : paths or MaskSources
         DS9 regions and images of pixels that are not to be used, as `attach_masks` takes them.
         Regions need the header's cards: not after `strip`.
+    galaxies : bool
+        Whether our own detection gives galaxies as well, after the stars of each chip, flagged
+        `EXTENDED`.
     threads : int
         Chips at a time; the sources do not depend on it.
 
@@ -75,7 +79,7 @@ def detect_sources(
             more = mask.bad(record, chip) if mask.is_for(record) else None
             if more is not None:
                 bad = more if bad is None else bad | more
-        return _find(record, chip, chosen, bad)
+        return _find(record, chip, chosen, bad, galaxies=galaxies)
 
     chips: Sequence[ChipRecord] = record.chips
     if threads > 1 and len(chips) > 1:
@@ -93,7 +97,12 @@ def default_parameters(record: ExposureRecord, preset: str = "default") -> Detec
 
 
 def _find(
-    record: ExposureRecord, chip: ChipRecord, parameters: DetectionParameters, bad: Mask | None
+    record: ExposureRecord,
+    chip: ChipRecord,
+    parameters: DetectionParameters,
+    bad: Mask | None,
+    *,
+    galaxies: bool,
 ) -> SourceList:
     if isinstance(parameters, ImageFindParameters):
         return _find_as_tweakreg(record, chip, parameters, bad)
@@ -121,7 +130,7 @@ def _find(
         found = find_segments(image, scale, parameters, record.name, chip.extver)
     else:
         expected = expected_psf(record, chip, parameters.blur)
-        found = find_stars(image, expected, parameters, record.name, chip.extver)
+        found = find_stars(image, expected, parameters, record.name, chip.extver, galaxies=galaxies)
     return found.rescaled(1.0 / record.exptime) if record.exptime > 0 else found
 
 

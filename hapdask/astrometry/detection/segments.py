@@ -12,19 +12,17 @@ Source: facts of HAP (DrizzlePac 3.11), `AlignmentTable` and `extract_sources`.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.detection.chip_image import ChipImage
 from hapdask.astrometry.detection.daofind import make_kernel, marginal_centroids
+from hapdask.astrometry.detection.psf import FWHM
 from hapdask.astrometry.sources import SATURATED, SourceList
 from hapdask.config.detection import SegmentParameters
 
 Floats = NDArray[np.float64]
 
-_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 #: More pixels than this above so much of the brightest one make a flat top.
 _FLAT, _FLAT_PART = 3, 0.9
 
@@ -54,7 +52,7 @@ def find_segments(
 
     fwhm = max(parameters.fwhmpsf / scale, 1.2)
     light, noise = _flattened(image)
-    smooth = ndimage.gaussian_filter(light, fwhm / _SIGMA)
+    smooth = ndimage.gaussian_filter(light, fwhm / FWHM)
     labels, n = _segmented(smooth, _limit(noise, parameters), parameters.source_box)
     if n == 0:
         return SourceList.empty(name, fwhm)
@@ -154,9 +152,12 @@ def _measured(
     kept, peaks, brightest = kept[order], peaks[order], brightest[order]
     places = np.stack([y[brightest], x[brightest]], axis=1)
     kernel = make_kernel(fwhm, 1.5)
+    # saturated pixels count with what they hold: without its core a small star has no centroid
     half = kernel.gauss.shape[0] // 2
-    stamps = image.stamps(places[:, 1], places[:, 0], half)
-    dx, dy, _ = marginal_centroids(stamps.light * stamps.use, kernel)
+    side = np.arange(2 * half + 1)
+    rows, columns = (places[:, None, axis] + side for axis in (0, 1))
+    boxes = np.pad(light, half)[rows[:, :, None], columns[:, None, :]].astype(np.float64)
+    dx, dy, _ = marginal_centroids(boxes, kernel)
     top = np.full(size, np.inf)
     top[kept] = _FLAT_PART * peaks
     area, high = np.bincount(which, minlength=size), np.bincount(which, value > top[which], size)
@@ -172,7 +173,7 @@ def _measured(
     snr = np.maximum(flux, 0.0) / np.sqrt(np.maximum(flux, 0.0) + area * noise**2 + 1e-9)
     good = np.isfinite(x_source) & np.isfinite(y_source)
     flags = np.where(flat, SATURATED, 0).astype(np.uint16)
-    error = fwhm / _SIGMA / np.maximum(snr, 1.0)
+    error = fwhm / FWHM / np.maximum(snr, 1.0)
     extvers = np.full(flux.size, extver)
     made = SourceList(name, extvers, x_source, y_source, error, flux, snr, flags, fwhm)
     return made.take(good)

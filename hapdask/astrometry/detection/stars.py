@@ -18,11 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.detection.chip_image import ChipImage, Floats, Indices, Stamps
+from hapdask.astrometry.detection.extended import find_extended
 from hapdask.astrometry.detection.fitting import Fits, fit_stamps
 from hapdask.astrometry.detection.measuring import Measured, measure_psf
 from hapdask.astrometry.detection.peaks import find_peaks, saturated_areas
 from hapdask.astrometry.detection.psf import Psf
-from hapdask.astrometry.sources import BLENDED, COSMIC_RAY, EDGE, SATURATED, SourceList
+from hapdask.astrometry.sources import (
+    BLENDED,
+    COSMIC_RAY,
+    EDGE,
+    EXTENDED,
+    SATURATED,
+    SourceList,
+)
 from hapdask.config.detection import StarParameters
 
 Mask = NDArray[np.bool_]
@@ -36,12 +44,19 @@ _WRONG = 0.3
 #: Light of neighbours in a stamp, as part of the star's own, that makes a blend.
 _BLEND = 0.1
 #: Fits of what is around a saturated core: half of the side, tolerance, least error in pixels,
-#: signal to noise, pixels of the largest area.
-_AROUND, _AROUND_TOLERANCE, _LEAST_ERROR, _AROUND_SNR, _LARGEST = 6, 0.1, 0.02, 50.0, 400
+#: signal to noise, pixels of the largest area, and how near to it rings and spikes saturate.
+_AROUND, _AROUND_TOLERANCE, _LEAST_ERROR, _AROUND_SNR = 6, 0.1, 0.15, 50.0
+_LARGEST, _RINGS = 400, 8.0
 
 
 def find_stars(
-    image: ChipImage, expected: Psf, parameters: StarParameters, name: str, extver: int
+    image: ChipImage,
+    expected: Psf,
+    parameters: StarParameters,
+    name: str,
+    extver: int,
+    *,
+    galaxies: bool = False,
 ) -> SourceList:
     """Find the stars of a chip.
 
@@ -55,6 +70,8 @@ def find_stars(
         Of the exposure.
     extver : int
         Of the chip.
+    galaxies : bool
+        Whether galaxies come after the stars, as `EXTENDED`.
 
     Returns
     -------
@@ -75,7 +92,13 @@ def find_stars(
     found = [(fits.take(stars), flags)]
     if parameters.saturated:
         found.append(_around_saturated(image, measured))
-    return _listed(image, found, measured.psf, name, extver, parameters)
+    listed = _listed(found, measured.psf, name, extver, parameters)
+    if galaxies:
+        wide = find_extended(image, stamps, fits, measured, stars)
+        extended = np.full(len(wide.x), EXTENDED, np.uint16)
+        more = _listed([(wide, extended)], measured.psf, name, extver, parameters)
+        listed = SourceList.joined(name, [listed, more])
+    return listed
 
 
 def _are_stars(stamps: Stamps, fits: Fits, chi2: float, parameters: StarParameters) -> Mask:
@@ -166,7 +189,7 @@ def _flags(stamps: Stamps, fits: Fits, beside: Floats) -> NDArray[np.uint16]:
 
 def _around_saturated(image: ChipImage, measured: Measured) -> tuple[Fits, NDArray[np.uint16]]:
     """Stars with saturated cores, by what is around those."""
-    x, y = saturated_areas(image.saturated, _LARGEST)
+    x, y = saturated_areas(image.saturated, _LARGEST, _RINGS)
     stamps = image.stamps(x, y, _AROUND)
     fits = fit_stamps(stamps, measured.psf, max(_AROUND_TOLERANCE, measured.tolerance))
     fits = fits._replace(
@@ -178,7 +201,6 @@ def _around_saturated(image: ChipImage, measured: Measured) -> tuple[Fits, NDArr
 
 
 def _listed(
-    image: ChipImage,
     found: list[tuple[Fits, NDArray[np.uint16]]],
     psf: Psf,
     name: str,

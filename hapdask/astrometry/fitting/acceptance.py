@@ -12,7 +12,7 @@ convention a fit must pass it too, and has its category as grade.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ Floats = NDArray[np.float64]
 
 #: Magnitudes are compared where there are fewer matches; correlation from which they agree.
 _FEW, _CORRELATED = 10, 0.5
+#: Sources that agree on another place are too many where they are one to so many matches.
+_RIVALRY = 3
+#: Smaller chances are told as less than this.
+_LEAST_CHANCE = 1e-99
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Evidence:
         How far the middle of the exposure moves.
     correlation : float
         Of the magnitudes of matches; NaN unknown.
+    rivals : int
+        Sources that agree with each other on another place.
     """
 
     chance: float
@@ -51,6 +57,7 @@ class Evidence:
     header: float
     offset: float
     correlation: float
+    rivals: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,15 @@ class Judgement:
     reason : str
     grade : int
         1 good, 2 compromised, 3 and 4 the same with a large RMS, 5 refused.
+    impossible : bool
+        The fit does to the exposure what neither pointing nor optics do.
     """
 
     accepted: bool
     confirms: bool
     reason: str
     grade: int
+    impossible: bool = False
 
 
 def weigh(
@@ -82,6 +92,7 @@ def weigh(
     outline: Floats,
     magnitudes: tuple[Floats, Floats],
     parameters: AlignmentParameters,
+    rivals: int = 0,
 ) -> tuple[Evidence, Judgement]:
     """Hold out matches, gather the figures and decide.
 
@@ -98,6 +109,7 @@ def weigh(
     outline : ndarray of float64, shape (k, 2), arcsec
     magnitudes : tuple of ndarray of float64, shapes (n,) and (m,)
     parameters : AlignmentParameters
+    rivals : int
     """
     here, there = fit.pairs.sources, fit.pairs.references
     held_out = hold_out(
@@ -109,7 +121,7 @@ def weigh(
         growth=growth,
     )
     seen = (magnitudes[0][here], magnitudes[1][there])
-    evidence = gather(fit, chance, held_out, outline, seen)
+    evidence = replace(gather(fit, chance, held_out, outline, seen), rivals=rivals)
     return evidence, judge(fit, evidence, parameters)
 
 
@@ -140,7 +152,8 @@ def gather(
 
 def judge(fit: Fit, evidence: Evidence, parameters: AlignmentParameters) -> Judgement:
     """Decide on a fit, with every reason against it."""
-    against = _objections(fit, evidence, parameters)
+    impossible = _impossible(fit, evidence, parameters)
+    against = _objections(fit, evidence, parameters) + impossible
     compromised = fit.matches < _FEW and evidence.correlation < _CORRELATED
     grade = (1 if fit.total_rms_mas < parameters.good_rms else 3) + compromised
     if parameters.upstream:
@@ -155,17 +168,23 @@ def judge(fit: Fit, evidence: Evidence, parameters: AlignmentParameters) -> Judg
         grade = quality.category
         against += [f"HAP: {reason}" for reason in quality.reasons]
     if against:
-        return Judgement(False, False, "; ".join(against), 5)
+        return Judgement(False, False, "; ".join(against), 5, bool(impossible))
     held = evidence.held_out
-    if evidence.header < parameters.better * evidence.error or held.rms >= held.header_rms:
+    if evidence.header < parameters.better * evidence.error:
         reason = (
             f"the header is as good: the fit moves it by {evidence.header:.2f} mas "
             f"with an error of {evidence.error:.2f} mas"
         )
         return Judgement(False, True, reason, grade)
+    if held.rms >= held.header_rms:
+        reason = (
+            f"the header is as good: matches held out lie {held.header_rms:.2f} mas from it, and "
+            f"{held.rms:.2f} mas from the fit of the others"
+        )
+        return Judgement(False, True, reason, grade)
     reason = (
         f"{fit.matches} matches to {fit.total_rms_mas:.2f} mas, "
-        f"{held.recovered:.0%} of those held out recovered, chance {evidence.chance:.0e}"
+        f"{held.recovered:.0%} of those held out recovered, chance {_chance(evidence.chance)}"
     )
     return Judgement(True, False, reason, grade)
 
@@ -181,6 +200,16 @@ def _objections(fit: Fit, evidence: Evidence, rules: AlignmentParameters) -> lis
         found.append(f"RMS of {fit.total_rms_mas:.0f} mas")
     if evidence.held_out.recovered < rules.min_recovered:
         found.append(f"predicts only {evidence.held_out.recovered:.0%} of held-out matches")
+    if evidence.rivals * _RIVALRY >= fit.matches:
+        found.append(f"{evidence.rivals} other sources agree on another place nearby")
+    if not math.isfinite(evidence.error) or evidence.error > rules.max_rms:
+        found.append(f"stated error of {evidence.error:.0f} mas over the exposure")
+    return found
+
+
+def _impossible(fit: Fit, evidence: Evidence, rules: AlignmentParameters) -> list[str]:
+    """Name what is beyond errors of pointing and of the optics."""
+    found = []
     if evidence.offset > rules.max_offset:
         limit = f"max_offset is {rules.max_offset:g}"
         found.append(f"moves the exposure by {evidence.offset:.1f} arcsec ({limit})")
@@ -188,9 +217,12 @@ def _objections(fit: Fit, evidence: Evidence, rules: AlignmentParameters) -> lis
         found.append(f"turns the exposure by {fit.rotation:.3f} degrees")
     if abs(fit.scale - 1.0) > rules.max_scale or abs(math.radians(fit.skew)) > rules.max_scale:
         found.append(f"scale {fit.scale:.5f}, skew {fit.skew:.4f} degrees")
-    if not math.isfinite(evidence.error) or evidence.error > rules.max_rms:
-        found.append(f"stated error of {evidence.error:.0f} mas over the exposure")
     return found
+
+
+def _chance(value: float) -> str:
+    """Tell a number of false alarms, which of many matches is too small for a float."""
+    return f"{value:.0e}" if value >= _LEAST_CHANCE else f"< {_LEAST_CHANCE:.0e}"
 
 
 def _correlation(mine: Floats, theirs: Floats) -> float:

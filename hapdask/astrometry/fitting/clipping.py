@@ -60,10 +60,9 @@ def fit_robust(
         None where what is left cannot fix the geometry.
     """
     used = np.ones(len(sources), np.bool_)
-    weight_variance = variance
     growth = 1.0
     for _ in range(_PASSES):
-        part = solve(geometry, sources[used], references[used], weight_variance[used])
+        part = solve(geometry, sources[used], references[used], variance[used])
         if part is None:
             return None
         residuals = references - part.apply(sources)

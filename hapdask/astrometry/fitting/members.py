@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.solution.geometry import LEVER
 from hapdask.astrometry.solution.inputs import ExposureSources
 from hapdask.astrometry.sources import SourceList
 from hapdask.observe.record import ExposureRecord
@@ -15,6 +19,8 @@ from hapdask.observe.record import ExposureRecord
 Floats = NDArray[np.float64]
 Sky = tuple[Floats, Floats]
 
+#: Geometries that leave the header's scale as it is; no geometry: the header stays altogether.
+_UNSCALED = ("", "shift", "rshift")
 #: Placements that the joint solution may start from: those that are tied to the sky.
 _STARTS = ("aligned", "confirmed")
 
@@ -22,10 +28,28 @@ _STARTS = ("aligned", "confirmed")
 def joint_geometry(placement: Placement) -> str:
     """Give the geometry that the joint solution fits to an exposure.
 
-    The one that the matches were shown to ask for: a scale that is not there costs accuracy.  A
-    roll is always wrong by something, and the header's error of it is known.
+    Roll and scale are always wrong by something, and how far headers may be is known: to leave
+    out a scale that the matches alone did not prove is an error that nobody states.
     """
-    return placement.geometry if placement.geometry in ("rscale", "general") else "rshift"
+    return "general" if placement.geometry == "general" else "rscale"
+
+
+def unscaled_mas(geometry: str, xi: Floats, eta: Floats, given: Mapping[str, Any]) -> float:
+    """Give the error of a header's scale, rms over an exposure, that a fit leaves there, mas.
+
+    Parameters
+    ----------
+    geometry : str
+        Of the fit.
+    xi, eta : ndarray of float64, arcsec
+        Places all over the exposure.
+    given : mapping
+        `JointParameters` as plain data: how wrong a scale may be.
+    """
+    if geometry not in _UNSCALED:
+        return 0.0
+    away = float(np.sqrt(np.mean((xi - xi.mean()) ** 2 + (eta - eta.mean()) ** 2)))
+    return math.hypot(given["header_scale"], given["exposure_scale"]) * away / LEVER
 
 
 @dataclass(frozen=True, eq=False)

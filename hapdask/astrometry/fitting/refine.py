@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.lists import MEAN_MOTION
-from hapdask.astrometry.fitting.members import Member
+from hapdask.astrometry.fitting.members import Member, unscaled_mas
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.solution.geometry import design, parameters_of
 from hapdask.astrometry.solution.inputs import ExposureSources, References
@@ -32,6 +32,8 @@ Sky = tuple[Floats, Floats]
 
 #: Solutions made anew without exposures whose refinement was refused, at most.
 _AGAIN = 3
+#: A start that the solution contradicts by so many times what it may is no longer demonstrated.
+_MUCH = 2.0
 #: Errors that differ by less than this factor are the same.
 _SAME = 1.1
 
@@ -94,9 +96,10 @@ def refine(
         If an exposure is given twice, or a held one with other sources than were solved.
     """
     parameters = parameters or JointParameters(mean_motion=MEAN_MOTION)
-    refused: dict[str, str] = {}
+    against: list[_Judged] = []
     old = list(held)
     for _ in range(_AGAIN):
+        refused = _reasons(against)
         taking = [m for m in members if m.starts and m.placement.exposure not in refused]
         if not taking:
             break
@@ -107,12 +110,13 @@ def refine(
             published=published,
         )
         judged = _judged(taking, solution, rules)
-        wrong = {j.member.placement.exposure: j.objection for j in judged if j.objection}
+        wrong = [j for j in judged if j.objection]
         if not wrong:
-            return Refinement(_finished(members, judged, refused), solution, refused)
-        refused |= wrong
+            placements = _finished(members, judged, against)
+            return Refinement(placements, solution, _reasons(against))
+        against += wrong
     # what is refused over and over is no base for the rest
-    return Refinement(_finished(members, [], refused), None, refused)
+    return Refinement(_finished(members, [], against), None, _reasons(against))
 
 
 def settle(
@@ -132,8 +136,12 @@ def settle(
     """
     taking = [m for m in members if m.starts and m.placement.exposure in solution.release]
     judged = _judged(taking, solution, rules)
-    wrong = {j.member.placement.exposure: j.objection for j in judged if j.objection}
+    wrong = [j for j in judged if j.objection]
     return _finished(members, [j for j in judged if not j.objection], wrong)
+
+
+def _reasons(against: Iterable[_Judged]) -> dict[str, str]:
+    return {j.member.placement.exposure: j.objection for j in against}
 
 
 def _judged(
@@ -145,6 +153,7 @@ def _judged(
         _judge(
             m,
             solution.release[m.placement.exposure],
+            solution.release,
             rules if isinstance(rules, AlignmentParameters) else rules[m.placement.exposure],
         )
         for m in members
@@ -157,54 +166,105 @@ class _Judged:
 
     Attributes
     ----------
+    before : float
+        Of the start, with what its geometry leaves to the header.
     error : float
         Stated, statistical, of both axes together.
     header : float
         How far the solution moves the exposure from its header.
     objection : str
         Why it is wrong; empty where it is not.
+    contradicts : bool
+        Whether it is the start that is not to be believed.
     """
 
     member: Member
     solved: SolvedExposure
     rules: AlignmentParameters
+    before: float
     error: float
     header: float
     objection: str
+    contradicts: bool
 
 
-def _judge(member: Member, solved: SolvedExposure, rules: AlignmentParameters) -> _Judged:
+def _judge(
+    member: Member,
+    solved: SolvedExposure,
+    release: Release,
+    rules: AlignmentParameters,
+) -> _Judged:
     start = member.placement
     xi, eta = (3600.0 * c for c in project(*member.outline, *solved.center))
     at = design(xi, eta)
     theta = np.array(solved.parameters)
     moved = _rms(at @ theta)
     apart = _rms(at @ (theta - parameters_of(start.correction, solved.center)))
-    spread = np.einsum("nij,jk,nik->n", at, np.array(solved.covariance), at)
-    error = math.sqrt(max(float(np.mean(spread)), 0.0))
+    error = _spread(solved, at)
     if solved.geometry == "shift":  # the header's roll stays, and with it its error
         away = np.hypot(xi - xi.mean(), eta - eta.mean())
         turn = 1000.0 * math.radians(rules.header_rotation) * float(np.sqrt(np.mean(away**2)))
         error = math.hypot(error, turn)
-    objection = ""
-    limit = rules.sigma * math.hypot(error, start.error_mas)
+    if start.fit is not None:  # what no geometry follows is no less in this solution
+        error = math.hypot(error, math.sqrt(2.0) * start.fit.misfit_mas)
+    scale = release.parameters
+    error = math.hypot(error, unscaled_mas(solved.geometry, xi, eta, scale))
+    before = start.error_mas
+    if not start.geometry:  # a fit states it
+        before = math.hypot(before, unscaled_mas("", xi, eta, scale))
+    if solved.tie == "published":
+        before = math.hypot(before, _published_error(release, member.outline))
+    objection, contradicts = "", False
+    limit = rules.sigma * math.hypot(error, before)
     if solved.verdict.status == "rejected" or solved.tie == "header":
         objection = "the joint solution has no tie to the sky"
     elif not apart <= limit:
         objection = (
-            f"the joint solution is {apart:.2f} mas away, with errors of {start.error_mas:.2f} "
+            f"the joint solution is {apart:.2f} mas away, with errors of {before:.2f} "
             f"and {error:.2f} mas"
         )
-    return _Judged(member, solved, rules, error, moved, objection)
+        floor = math.sqrt(2.0) * rules.sigma * rules.floor
+        beyond = apart > _MUCH * math.hypot(limit, floor)
+        contradicts = beyond and solved.used >= _evidence(start)
+    return _Judged(member, solved, rules, before, error, moved, objection, contradicts)
+
+
+def _evidence(start: Placement) -> int:
+    """Count the matches that a start rests on: where a group was fitted as one, its own."""
+    own = [
+        a.matches
+        for a in start.attempts
+        if a.method == "relative" and a.geometry and a.exposure == start.exposure
+    ]
+    return min([start.matches, *own[-1:]])
+
+
+def _published_error(release: Release, outline: Sky) -> float:
+    """Give the least error, over an exposure, of those that were published before, mas.
+
+    All that is placed by their sources has it, and a fit to these cannot see it.
+    """
+    old = [
+        _spread(e, design(*(3600.0 * c for c in project(*outline, *e.center))))
+        for e in release.exposures
+        if e.version < release.version and e.verdict.status != "rejected"
+    ]
+    return min(old, default=0.0)
+
+
+def _spread(solved: SolvedExposure, at: Floats) -> float:
+    """Statistical error of a solution, both axes together, rms over some places (`design`), mas."""
+    variance = np.einsum("nij,jk,nik->n", at, np.array(solved.covariance), at)
+    return math.sqrt(max(float(np.mean(variance)), 0.0))
 
 
 def _finished(
-    members: Sequence[Member], judged: Sequence[_Judged], refused: Mapping[str, str]
+    members: Sequence[Member], judged: Sequence[_Judged], refused: Sequence[_Judged]
 ) -> tuple[Placement, ...]:
     placements = {m.placement.exposure: m.placement for m in members}
-    for m in members:
-        if m.placement.exposure in refused:
-            placements[m.placement.exposure] = _left(m.placement, refused[m.placement.exposure])
+    for j in refused:
+        start = j.member.placement
+        placements[start.exposure] = _untied(j) if j.contradicts else _left(start, j.objection)
     groups: dict[tuple[str, int], list[_Judged]] = {}
     for j in judged:
         groups.setdefault((j.solved.visit, j.solved.group), []).append(j)
@@ -218,10 +278,7 @@ def _finished(
 
 def _against(group: Sequence[_Judged]) -> str:
     """Why the exposures of a group are left where they were; empty where they are not."""
-    error, before = (
-        _mean(e)
-        for e in zip(*((j.error, j.member.placement.error_mas) for j in group), strict=True)
-    )
+    error, before = (_mean(e) for e in zip(*((j.error, j.before) for j in group), strict=True))
     # beside published exposures, to be in their system is worth a little
     allowed = _SAME if all(j.solved.tie == "published" for j in group) else 1.0
     if not error < allowed * before:
@@ -262,12 +319,27 @@ def _taken(judged: _Judged) -> Placement:
     )
 
 
+def _untied(judged: _Judged) -> Placement:
+    """Take the tie from an exposure whose start is not to be believed: its header stays."""
+    start, solved = judged.member.placement, judged.solved
+    reason = f"{judged.objection}; it rests on {solved.used} sources, the first on "
+    reason += f"{_evidence(start)} matches: neither is demonstrated"
+    return Placement(
+        start.exposure,
+        reason=reason,
+        catalog=start.catalog,
+        header_mas=judged.header,
+        attempts=(*start.attempts, _attempt(judged, reason, accepted=False)),
+    )
+
+
 def _left(start: Placement, reason: str, judged: _Judged | None = None) -> Placement:
     """Leave a placement, and write down the attempt."""
     if judged is None:
         attempt = Attempt(start.catalog, "joint", "", 0, math.nan, False, reason, start.exposure)
     else:
         attempt = _attempt(judged, reason, accepted=False)
+        start = replace(start, error_mas=judged.before)
     return replace(start, attempts=(*start.attempts, attempt))
 
 

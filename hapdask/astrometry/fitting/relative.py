@@ -7,6 +7,7 @@ header has it.  What stands at one place of the detector while the telescope mov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,13 @@ from numpy.typing import NDArray
 from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.clipping import Clipped, fit_robust
 from hapdask.astrometry.fitting.pairing import fit_lists
-from hapdask.astrometry.fitting.result import apply_correction, as_correction, plane_variance
+from hapdask.astrometry.fitting.result import (
+    PARAMETERS,
+    apply_correction,
+    as_correction,
+    plane_variance,
+    untouched_covariance,
+)
 from hapdask.astrometry.fitting.stars import StarTable
 from hapdask.astrometry.fitting.tasks import Outcome, Task
 from hapdask.astrometry.matching.nearest import Pairs
@@ -86,10 +93,7 @@ def align_group(
         Exposures that could not be tied are not among its members.
     """
     first = order[0]
-    allowed = parameters.geometries
-    if parameters.relative_geometry in allowed:
-        allowed = allowed[: allowed.index(parameters.relative_geometry) + 1]
-    rules = replace(parameters, geometries=allowed, header_rotation=parameters.relative_rotation)
+    rules = _among_exposures(parameters)
     stars = StarTable(center, rules.floor)
     group = RelativeAlignment(
         center, (first,), {first: Correction(center)}, {first: 0.0}, stars, ()
@@ -125,6 +129,19 @@ def align_group(
     return replace(group, members=members, attempts=tuple(attempts))
 
 
+def _among_exposures(parameters: AlignmentParameters) -> AlignmentParameters:
+    """Give the rules by which the exposures of a visit are fitted to each other."""
+    allowed = parameters.geometries
+    if parameters.relative_geometry in allowed:
+        allowed = allowed[: allowed.index(parameters.relative_geometry) + 1]
+    return replace(
+        parameters,
+        geometries=allowed,
+        header_rotation=parameters.relative_rotation,
+        header_scale=parameters.relative_scale,
+    )
+
+
 def _join(group: RelativeAlignment, k: int, exposure: Places, outcome: Outcome) -> bool:
     """Add an exposure to its group, if its fit is sound.
 
@@ -157,7 +174,8 @@ def _refine(
             if found is None:
                 continue
             plane = exposures[k].in_plane(group.center)
-            now = as_correction(group.center, found.solved.matrix, found.solved.shift)
+            solved = found.clipped.solved
+            now = as_correction(group.center, solved.matrix, solved.shift)
             moved = _moved(plane, now)
             before = apply_correction(group.corrections[k], plane.xy)
             largest = max(largest, float(np.abs(moved.xy - before).max()))
@@ -167,9 +185,34 @@ def _refine(
             break
 
 
+@dataclass(frozen=True, eq=False)
+class _Again:
+    """An exposure fitted to the means of all others: its sources there, and the variances."""
+
+    geometry: str
+    xy: Floats
+    variance: Floats
+    clipped: Clipped
+
+    def covariance(self, rules: AlignmentParameters) -> Floats:
+        """Of the correction, grown by the scatter, with what the geometry leaves to the header."""
+        used, solved = self.clipped.used, self.clipped.solved
+        freedom = max(1, 2 * int(used.sum()) - PARAMETERS[self.geometry])
+        chi2 = float((solved.residuals[used] ** 2 / self.variance[used]).sum()) / freedom
+        growth = max(self.clipped.growth**2, chi2)  # of few the median misses what lies far off
+        return solved.covariance * growth + untouched_covariance(
+            self.geometry,
+            self.xy[used],
+            solved.residuals[used],
+            growth * self.variance[used],
+            roll=math.radians(rules.header_rotation),
+            scale=rules.header_scale,
+        )
+
+
 def _to_others(
     k: int, exposure: Places, group: RelativeAlignment, rules: AlignmentParameters
-) -> Clipped | None:
+) -> _Again | None:
     """Fit an exposure to the means of the stars that others see."""
     plane, stars = exposure.in_plane(group.center), group.stars
     means, seen = stars.means(without=k)
@@ -179,7 +222,8 @@ def _to_others(
         return None
     theirs = means.take(stars.stars[k][mine])
     variance = plane.variance[mine] + theirs.variance + (rules.floor / 1000.0) ** 2
-    return fit_robust(geometry, plane.xy[mine], theirs.xy, variance, sigma=rules.sigma)
+    made = fit_robust(geometry, plane.xy[mine], theirs.xy, variance, sigma=rules.sigma)
+    return None if made is None else _Again(geometry, plane.xy[mine], variance, made)
 
 
 def _richest(rules: AlignmentParameters, matches: int) -> str | None:
@@ -199,8 +243,8 @@ def _error(
     found = _to_others(k, exposure, group, rules)
     if found is None:
         return group.errors[k]
-    covariance = found.solved.covariance * found.growth**2
-    return 1000.0 * float(np.sqrt(np.mean(plane_variance(covariance, points))))
+    variance = plane_variance(found.covariance(rules), points)
+    return 1000.0 * float(np.sqrt(np.mean(variance)))
 
 
 def _moved(plane: Plane, correction: Correction) -> Plane:

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 GEOMETRIES = ("shift", "rshift", "rscale", "general")
 #: Numbers that a geometry fits.
 PARAMETERS = {"shift": 2, "rshift": 3, "rscale": 4, "general": 6}
+#: Matches from which neighbours tell what they share, and how many times its noise that must be.
+_TELLING, _SURE = 12, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,9 @@ class Fit:
         residuals are larger than the errors of the positions explain.  What was not fitted has 0.
     chi2 : float
         Per degree of freedom, before that growth.
+    misfit_mas : float
+        Part per axis of the residuals that neighbours share: what the geometry cannot follow, and
+        no number of matches averages away.  It is in the covariance.
     """
 
     correction: Correction
@@ -51,6 +56,7 @@ class Fit:
     rms_mas: tuple[float, float]
     covariance: Floats
     chi2: float
+    misfit_mas: float = 0.0
 
     @property
     def matches(self) -> int:
@@ -147,6 +153,74 @@ def shared_covariance(shared: Floats, variance: Floats) -> Floats:
         common = np.average(np.stack([shared, shared], axis=1), axis=0, weights=1.0 / variance)
         added[4, 4], added[5, 5] = (common / 1000.0) ** 2
     return added
+
+
+def untouched_covariance(
+    geometry: str,
+    xy: Floats,
+    residuals: Floats,
+    variance: Floats,
+    *,
+    roll: float,
+    scale: float,
+) -> Floats:
+    """Covariance that a header's roll and scale add where a geometry leaves them alone.
+
+    How wrong headers may be is known; many matches tell it better, and what they tell was not
+    taken either.
+
+    Parameters
+    ----------
+    geometry : str
+    xy, residuals, variance : ndarray of float64, shape (n, 2), arcsec, arcsec^2
+        Of the matches: about their middle the exposure is turned and stretched.
+    roll : float, radians
+        Error of the header.
+    scale : float
+        The same.
+
+    Returns
+    -------
+    ndarray of float64, shape (6, 6), arcsec^2
+    """
+    x, y = xy.mean(axis=0)
+    u, v = (xy - (x, y)).T
+    added = np.zeros((6, 6))
+    if geometry == "shift":
+        turn = np.stack([-v, u], axis=1)
+        lever = np.array([0.0, -1.0, 1.0, 0.0, y, -x])
+        added += np.outer(lever, lever) * _left_out(turn, residuals, variance, roll)
+    if geometry in ("shift", "rshift"):
+        stretch = np.stack([u, v], axis=1)
+        lever = np.array([1.0, 0.0, 0.0, 1.0, -x, -y])
+        added += np.outer(lever, lever) * _left_out(stretch, residuals, variance, scale)
+    return added
+
+
+def _left_out(moves: Floats, residuals: Floats, variance: Floats, error: float) -> float:
+    """Mean square of a parameter that was left at 0, of known error, after residuals were seen."""
+    if not error > 0:
+        return 0.0
+    weight = float((moves**2 / variance).sum()) + 1.0 / error**2
+    found = float((moves * residuals / variance).sum()) / weight
+    return 1.0 / weight + found**2
+
+
+def shared_by_neighbours(xy: Floats, residuals: Floats) -> float:
+    """Variance per axis of the part of residuals that nearest neighbours share; 0 if it is noise.
+
+    Parameters
+    ----------
+    xy, residuals : ndarray of float64, shape (n, 2)
+    """
+    from scipy.spatial import KDTree
+
+    if len(xy) < _TELLING:
+        return 0.0
+    _, near = KDTree(xy).query(xy, k=2)
+    common = float((residuals * residuals[near[:, 1]]).sum(axis=1).mean()) / 2.0
+    noise = float((residuals**2).sum(axis=1).mean()) / 2.0 / math.sqrt(len(xy))
+    return common if common > _SURE * noise else 0.0
 
 
 def plane_variance(covariance: Floats, xy: Floats) -> Floats:

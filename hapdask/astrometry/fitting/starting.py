@@ -98,16 +98,17 @@ def find_start(
         return f"no pair within {radius:g} arcsec{more_pairs(method, rules)}"
     if offset.ambiguous:
         return f"two offsets fit alike: {offset.count} and {offset.second} pairs"
-    return _of_offset(offset)
+    return _of_offset(offset, len(sources) / offset.searched)
 
 
-def _of_offset(offset: Offset) -> Start:
+def _of_offset(offset: Offset, more: float) -> Start:
+    """Begin at an offset; ``more`` sources are there than were searched with."""
     return Start(
         shift=offset.shift,
         rotation=offset.rotation,
         width=1.5 * offset.width,
-        expected=2.25 * offset.expected,
-        trials=float(offset.pairs * offset.trials),
+        expected=2.25 * offset.expected * more,
+        trials=offset.pairs * offset.trials * more,
         chance=offset.chance,
         count=offset.count,
     )

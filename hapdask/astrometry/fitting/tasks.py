@@ -24,6 +24,13 @@ def more_pairs(method: str, rules: AlignmentParameters) -> str:
     return f" (widen searchrad, now {rules.searchrad:g} arcsec; or a deeper catalog)"
 
 
+def points_over(xy: Floats) -> Floats:
+    """Give 25 points all over the box of some positions, shape (25, 2)."""
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    x, y = np.meshgrid(*(np.linspace(low[k], high[k], 5) for k in (0, 1)))
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What came of one list against another.
@@ -48,6 +55,11 @@ class Outcome:
     def accepted(self) -> bool:
         """Whether the fit may replace the header."""
         return self.judgement is not None and self.judgement.accepted
+
+    @property
+    def is_impossible(self) -> bool:
+        """Whether the fit was refused for doing what neither pointing nor optics do."""
+        return self.judgement is not None and self.judgement.impossible
 
     @property
     def sound(self) -> bool:

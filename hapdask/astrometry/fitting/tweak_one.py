@@ -21,7 +21,7 @@ from hapdask.astrometry.fitting.tweaked import OffsetHistogram, TweakRegFit, Twe
 from hapdask.astrometry.matching.chance import SEEDS, false_alarms
 from hapdask.astrometry.matching.nearest import Pairs
 from hapdask.astrometry.matching.places import Places, Plane
-from hapdask.astrometry.matching.upstream import XYXYRules, match_xyxy, offset_votes
+from hapdask.astrometry.matching.upstream import XYXYRules, match_xyxy
 from hapdask.config.alignment import AlignmentParameters, TweakRegMatching
 from hapdask.observe.distortion import sky_of_plane
 from hapdask.sky.frame import Frame
@@ -96,7 +96,7 @@ def tweak_one(exposure: Places, outline: Places, against: Against) -> TweakRegFi
         yoffset=given.yoffset,
     )
     if given.use2dhist and given.see2dplot:
-        blank = replace(blank, histogram=_histogram(mine, theirs, rules.searchrad))
+        blank = replace(blank, histogram=OffsetHistogram.of(mine, theirs, rules.searchrad))
     pairs = match_xyxy(mine, theirs, rules, pixel_scale=1.0)
     if pairs is None:
         return _failed(blank, "several references share one source: change tolerance", 0)
@@ -142,15 +142,6 @@ def _failed(blank: TweakRegFit, reason: str, matches: int) -> TweakRegFit:
         blank.reference, "tweakreg", "", matches, math.nan, False, reason, blank.exposure
     )
     return replace(blank, reason=reason, attempts=(attempt,))
-
-
-def _histogram(mine: Floats, theirs: Floats, radius: float) -> OffsetHistogram:
-    counts = offset_votes(mine, theirs, radius)
-    y, x = divmod(int(np.argmax(counts)), counts.shape[1])
-    others = counts[(counts > 0) & (counts < counts[y, x])]
-    significance = float(counts[y, x] / math.sqrt(others.mean())) if len(others) else math.nan
-    r = counts.shape[0] // 2
-    return OffsetHistogram(counts, radius, (x - r, y - r), significance)
 
 
 def _as_fit(clipped: Clipped, pairs: Pairs, against: Against) -> Fit:

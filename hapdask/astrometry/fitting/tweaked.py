@@ -16,6 +16,7 @@ from hapdask.astrometry.attempts import Attempt
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.result import Fit
 from hapdask.astrometry.matching.places import Places
+from hapdask.astrometry.matching.upstream import offset_votes
 from hapdask.observe.distortion import Correction
 
 Floats = NDArray[np.float64]
@@ -47,6 +48,16 @@ class OffsetHistogram:
     radius: float
     peak: tuple[int, int]
     significance: float
+
+    @classmethod
+    def of(cls, sources: Floats, references: Floats, radius: float) -> OffsetHistogram:
+        """Count all pairs of positions, shapes (n, 2) and (m, 2), pixels."""
+        counts = offset_votes(sources, references, radius)
+        y, x = divmod(int(np.argmax(counts)), counts.shape[1])
+        others = counts[(counts > 0) & (counts < counts[y, x])]
+        significance = float(counts[y, x] / math.sqrt(others.mean())) if len(others) else math.nan
+        r = counts.shape[0] // 2
+        return cls(counts, radius, (x - r, y - r), significance)
 
 
 @dataclass(frozen=True, eq=False)

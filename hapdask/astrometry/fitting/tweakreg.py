@@ -123,7 +123,11 @@ class _Run:
             )
 
     def _sort_by_overlap(self, refcat: Places | None) -> None:
-        """Put the exposures in the order of their overlap with the reference, largest first."""
+        """Put the exposures in the order of their overlap with the reference, largest first.
+
+        Equal ones, upstream by the order given, by sources and name.
+        """
+        self.waiting.sort(key=lambda k: (-len(self.exposures[k]), self.exposures[k].name))
         planes = [self._plane(self.outlines[k]) for k in self.waiting]
         if refcat is not None:
             areas = overlap_areas([self._plane(refcat), *planes])[0, 1:]

@@ -21,7 +21,7 @@ from hapdask.astrometry.fitting.pairing import fit_lists
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.fitting.relative import RelativeAlignment, align_group, without_fixed
 from hapdask.astrometry.fitting.result import Fit
-from hapdask.astrometry.fitting.tasks import Outcome, Task
+from hapdask.astrometry.fitting.tasks import Outcome, Task, points_over
 from hapdask.astrometry.matching.places import Places, center_of
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.errors import ParameterError
@@ -55,7 +55,7 @@ def align_visit(
     Returns
     -------
     list of Placement
-        One for each exposure, in their order.
+        One for each exposure, in their order; the same bits for any order.
 
     Raises
     ------
@@ -66,13 +66,17 @@ def align_visit(
         raise ParameterError("two exposures have one name")
     if outlines is not None and len(outlines) != len(exposures):
         raise ParameterError(f"{len(outlines)} outlines for {len(exposures)} exposures")
-    visit = _Visit(exposures, parameters, outlines, pixel_scale)
+    # so that nothing depends on the order given: what is equal otherwise goes by sources and name
+    order = sorted(range(len(exposures)), key=lambda k: (-len(exposures[k]), exposures[k].name))
+    skies = None if outlines is None else [outlines[k] for k in order]
+    visit = _Visit([exposures[k] for k in order], parameters, skies, pixel_scale)
     visit.tie_exposures()
     drawn = iter(catalogs)
     while visit.open and (catalog := next(drawn, None)) is not None:
         visit.try_catalog(catalog)
     visit.follow_neighbours()
-    return visit.finished()
+    by_place = dict(zip(order, visit.finished(), strict=True))
+    return [by_place[k] for k in range(len(exposures))]
 
 
 class _Visit:
@@ -108,10 +112,7 @@ class _Visit:
             middle = corners.mean(axis=0)
             inner = [middle + f * (corners - middle) for f in (1.0, 0.66, 0.33)]
             return np.concatenate([*inner, middle[None]])
-        xy = self.exposures[k].in_plane(center).xy
-        low, high = xy.min(axis=0), xy.max(axis=0)
-        x, y = np.meshgrid(*(np.linspace(low[a], high[a], 5) for a in (0, 1)))
-        return np.stack([x.ravel(), y.ravel()], axis=1)
+        return points_over(self.exposures[k].in_plane(center).xy)
 
     def tie_exposures(self) -> None:
         """Align the exposures to each other, group by group."""
@@ -238,14 +239,13 @@ class _Visit:
         )
         outcome = fit_lists(task)
         self.attempts[k] += outcome.attempts
-        reason = outcome.attempts[-1].reason
         if not outcome.sound or outcome.fit is None or outcome.judgement is None:
-            self.placements[k] = replace(self.placements[k], reason=reason)
+            self.placements[k] = replace(self.placements[k], reason=self._why_not(k))
             return
         self.placements[k] = Placement(
             exposure=self.exposures[k].name,
             status="aligned" if outcome.accepted else "confirmed",
-            reason=reason,
+            reason=outcome.attempts[-1].reason,
             correction=outcome.fit.correction if outcome.accepted else None,
             catalog=catalog.name,
             method=method,
@@ -260,6 +260,17 @@ class _Visit:
             grade=outcome.judgement.grade,
             fit=outcome.fit,
         )
+
+    def _why_not(self, k: int) -> str:
+        """Give the reason of the try with a catalog that came farthest."""
+        others = {each.name for each in self.exposures}
+        tried = [a for a in self.attempts[k] if a.catalog not in others]
+        least = min(self.rules.least(g) for g in self.rules.geometries)
+
+        def farthest(a: Attempt) -> tuple[bool, bool, int]:
+            return bool(a.geometry) and a.matches >= least, a.method != "header", a.matches
+
+        return max(tried, key=farthest).reason
 
     def follow_neighbours(self) -> None:
         """Let exposures without a tie follow those of their group that have one, or each other."""

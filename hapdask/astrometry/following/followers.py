@@ -9,11 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.following.guiding import (
     MOST_SCATTER,
+    error_beside,
     place_of,
     pointing_of,
     same_way,
@@ -22,7 +21,6 @@ from hapdask.astrometry.following.guiding import (
 from hapdask.astrometry.grism.between import shift_at
 from hapdask.astrometry.grism.names import basis_of, is_fitted
 from hapdask.observe.record import ExposureRecord
-from hapdask.sky import tangent
 
 #: Method of a placement that was taken over from other exposures.
 FOLLOWED = "followed"
@@ -71,8 +69,8 @@ def follow(
     Returns
     -------
     Placement
-        ``relative``, with the nearest one's stated error, the scatter and the roll's error over
-        the exposure together; or as it was, with a reason that says why it does not follow.
+        ``relative``, with the nearest one's stated error and that beside it (`error_beside`); or
+        as it was, with a reason that says why it does not follow.
     """
     if is_fitted(record.wcsname) or record.correction is not None:
         return placement  # its error is not that of the guide stars
@@ -117,7 +115,8 @@ def _following(
 ) -> Placement:
     nearest = min(able, key=lambda e: (abs(e.record.mid_mjd - record.mid_mjd), e.record.name))
     led, name = nearest.placement, nearest.record.name
-    beside = math.hypot(scatter, _away_mas(record) * math.radians(header_rotation))
+    minutes = 1440.0 * abs(nearest.record.mid_mjd - record.mid_mjd)
+    beside = error_beside(record, minutes=minutes, scatter=scatter, header_rotation=header_rotation)
     told = f"follows {name}" + ("" if led.correction is not None else ", which stays")
     return replace(
         placement,
@@ -132,11 +131,3 @@ def _following(
         header_mas=math.nan if led.correction is not None else 0.0,
         reference=name,
     )
-
-
-def _away_mas(record: ExposureRecord) -> float:
-    """Distance of the borders of an exposure from its middle, rms, mas."""
-    borders = [chip.border() for chip in record.chips]
-    ra, dec = (np.concatenate([b[axis] for b in borders]) for axis in (0, 1))
-    xi, eta = tangent.project(ra, dec, *pointing_of(record))
-    return 3.6e6 * math.sqrt(float(np.mean(xi**2 + eta**2)))

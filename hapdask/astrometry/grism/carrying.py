@@ -29,7 +29,8 @@ from hapdask.astrometry.headers.facts import WcsFacts, correction_history
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord
 
-#: Without a second direct exposure to compare with, only one of the same orbit is believed, days.
+#: Without a second direct exposure to compare with, only one within an orbit's time is believed,
+#: days: the guide stars may be others.
 _ORBIT = 96.0 / 1440.0
 #: A correction that leaves more of the difference of two WCSs belongs to another distortion, mas.
 _MOST_REST = 5.0
@@ -65,7 +66,7 @@ class Carried:
     facts : WcsFacts or None
         Of the new WCS; None where it keeps the header's.
     source : str
-        The direct exposure whose correction it has; empty where there is none.
+        The direct exposure that it follows; empty where there is none.
     minutes : float
         Between the two.
     scatter_mas : float or None
@@ -84,12 +85,13 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """What one direct exposure would give to a dispersed one."""
+    """What one direct exposure would give to a dispersed one; ``stays``: the header as it is."""
 
     direct: Direct
     correction: Correction
     days: float
     shift: tuple[float, float]
+    stays: bool
 
 
 def carry_over(grism: Iterable[ExposureRecord], direct: Sequence[Direct]) -> list[Carried]:
@@ -122,7 +124,13 @@ def _carry(record: ExposureRecord, direct: Sequence[Direct]) -> Carried:
     problem = _problem(nearest, scatter)
     if problem:
         return replace(_kept(record, problem), minutes=minutes, scatter_mas=scatter)
-    facts, name = _facts(record, nearest), nearest.direct.solved.name
+    name = nearest.direct.solved.name
+    if nearest.stays:
+        told = f"it keeps its WCS, as {name} does, {minutes:.0f} min apart, whose header was "
+        return Carried(
+            record, None, name, minutes, scatter, f"{told}confirmed{_agreement(offers, scatter)}"
+        )
+    facts = _facts(record, nearest)
     moved = replace(record.corrected(nearest.correction), wcsname=facts.wcsname)
     told = f"given the correction of {name}, {minutes:.0f} min apart" + _agreement(offers, scatter)
     return Carried(moved, facts, name, minutes, scatter, told)
@@ -143,7 +151,8 @@ def _offer(record: ExposureRecord, direct: Direct) -> _Offer | None:
         return None
     east, north = shift_at(found.correction, *pointing_of(record)).tolist()
     days = abs(record.mid_mjd - direct.solved.mid_mjd)
-    return _Offer(direct, found.correction, days, (east, north))
+    stays = direct.facts is None and start.wcsname == direct.solved.wcsname
+    return _Offer(direct, found.correction, days, (east, north), stays)
 
 
 def _start(record: ExposureRecord, starts: Iterable[ExposureRecord]) -> ExposureRecord | None:

@@ -30,6 +30,12 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def equals(self, other: Pairs) -> bool:
+        """Whether the same are matched with the same, in the same order."""
+        return np.array_equal(self.sources, other.sources) and np.array_equal(
+            self.references, other.references
+        )
+
     def take(self, index: NDArray[np.bool_]) -> Pairs:
         """Give some of the pairs."""
         return Pairs(self.sources[index], self.references[index])

@@ -50,6 +50,8 @@ class Offset:
         Radius within which pairs were counted.
     pairs, trials : int
         Pairs within the search radius; rotations tried.
+    searched : int
+        Sources that were looked at: the first ones, where all would make too many pairs.
     """
 
     shift: tuple[float, float]
@@ -61,6 +63,7 @@ class Offset:
     width: float
     pairs: int
     trials: int
+    searched: int
 
     @property
     def ambiguous(self) -> bool:
@@ -73,7 +76,7 @@ class _Peak:
     count: int
     shift: tuple[float, float]
     rotation: float
-    chosen: int  # which trial
+    trial: int
 
 
 def find_offset(
@@ -105,7 +108,7 @@ def find_offset(
     middle = np.median(sources, axis=0) if len(sources) else np.zeros(2)
     mine = sources - middle
     half = float(np.percentile(np.hypot(*mine.T), 90)) if len(mine) else 0.0
-    i, j = _pairs(sources, references, radius + rotation * half)
+    i, j, searched = _pairs(sources, references, radius + rotation * half)
     if not len(i):
         return None
     peaks: list[_Peak] = []
@@ -118,8 +121,7 @@ def find_offset(
     if not peaks:
         return None
     best = max(peaks, key=lambda p: (p.count, -abs(p.rotation)))
-    reach = 3 * width + 2 * abs(angles[-1]) * half  # a smeared copy of the same peak
-    others = [p.count for p in peaks if math.dist(p.shift, best.shift) > reach]
+    others = [p.count for p in peaks if _is_elsewhere(p, best, width, 2 * angles[-1] * half)]
     at_best = offsets - (mine @ _turn(best.rotation).T)[i]
     expected = _expected(at_best, best.shift, radius, width)
     turned = _turn(best.rotation) @ middle
@@ -134,6 +136,7 @@ def find_offset(
         width=width,
         pairs=len(i),
         trials=len(angles),
+        searched=searched,
     )
 
 
@@ -146,10 +149,17 @@ def expected_pairs(sources: Floats, references: Floats, width: float) -> float:
     width : float, arcsec
     """
     radius = _AROUND[1] * width
-    i, j = _pairs(sources, references, radius)
+    i, j, searched = _pairs(sources, references, radius)
     if not len(i):
         return 0.0
-    return _expected(references[j] - sources[i], (0.0, 0.0), radius, width)
+    share = searched / len(sources)
+    return _expected(references[j] - sources[i], (0.0, 0.0), radius, width) / share
+
+
+def _is_elsewhere(peak: _Peak, best: _Peak, width: float, smear: float) -> bool:
+    """Whether a peak is none of the best one's own: at other rotations that is smeared."""
+    reach = 3 * width + (smear if peak.trial != best.trial else 0.0)
+    return math.dist(peak.shift, best.shift) > reach
 
 
 def _turn(angle: float) -> Floats:
@@ -164,19 +174,19 @@ def _angles(half: float, width: float, rotation: float) -> list[float]:
     return [k * step for k in range(-each_way, each_way + 1)]
 
 
-def _pairs(sources: Floats, references: Floats, radius: float) -> tuple[Ints, Ints]:
+def _pairs(sources: Floats, references: Floats, radius: float) -> tuple[Ints, Ints, int]:
     """Find pairs closer than a radius, of no more of the first sources than is bearable."""
     from scipy.spatial import KDTree
 
     if not len(sources) or not len(references):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), 0
     tree = KDTree(references)
     each = tree.query_ball_point(sources, radius, return_length=True)
     kept = int(np.searchsorted(np.cumsum(each), MOST_PAIRS)) + 1
     lists = tree.query_ball_point(sources[:kept], radius, return_sorted=True)
     i = np.repeat(np.arange(len(lists)), [len(found) for found in lists])
     j = np.concatenate([np.asarray(found, np.int64) for found in lists])
-    return i.astype(np.int64), j
+    return i.astype(np.int64), j, len(lists)
 
 
 def _peaks(
@@ -221,14 +231,17 @@ def _refined(
     votes, a, b = difference[near], i[near], j[near]
     if not len(votes):
         return None
-    for _ in range(3):
-        inside = np.hypot(*(votes - centre).T) <= 1.5 * width  # holds a whole window
-        if not inside.any():
-            return None
-        centre = votes[inside].mean(axis=0)
-    inside = np.hypot(*(votes - centre).T) <= width
-    count = min(len(np.unique(a[inside])), len(np.unique(b[inside])))
-    return _Peak(count, (float(centre[0]), float(centre[1])), angle, trial)
+    found: list[_Peak] = []
+    for _ in range(4):
+        inside = np.hypot(*(votes - centre).T) <= width
+        count = min(len(np.unique(a[inside])), len(np.unique(b[inside])))
+        found.append(_Peak(count, (float(centre[0]), float(centre[1])), angle, trial))
+        around = np.hypot(*(votes - centre).T) <= 1.5 * width  # holds a whole window
+        if not around.any():
+            break
+        centre = votes[around].mean(axis=0)
+    # between few votes the middle of all of them may be near none
+    return found[-1] if found[-1].count else max(found, key=lambda peak: peak.count)
 
 
 def _expected(difference: Floats, shift: tuple[float, float], radius: float, width: float) -> float:

@@ -19,6 +19,9 @@ from hapdask.astrometry.matching.nearest import Pairs
 
 Floats = NDArray[np.float64]
 
+#: Sources whose pairs are counted at a time: bounds the memory in crowded fields.
+_AT_ONCE = 256
+
 
 @dataclass(frozen=True)
 class XYXYRules:
@@ -92,9 +95,13 @@ def offset_votes(sources: Floats, references: Floats, radius: float) -> NDArray[
 
     r = math.ceil(radius)
     votes = np.zeros((2 * r + 1) ** 2, np.int64)
-    near = KDTree(references).query_ball_point(sources, (r + 0.5) * math.sqrt(2.0))
-    for source, found in zip(sources, near, strict=True):
-        x, y = np.floor(source - references[np.asarray(found, np.int64)] + r + 0.5).T
+    tree = KDTree(references)
+    for first in range(0, len(sources), _AT_ONCE):
+        some = sources[first : first + _AT_ONCE]
+        near = tree.query_ball_point(some, (r + 0.5) * math.sqrt(2.0))
+        here = np.repeat(np.arange(len(some)), [len(found) for found in near])
+        there = np.concatenate([np.asarray(found, np.int64) for found in near])
+        x, y = np.floor(some[here] - references[there] + r + 0.5).T
         inside = (x >= 0) & (x <= 2 * r) & (y >= 0) & (y <= 2 * r)
         cells = (y[inside] * (2 * r + 1) + x[inside]).astype(np.int64)
         votes += np.bincount(cells, minlength=len(votes))

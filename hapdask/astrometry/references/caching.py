@@ -18,7 +18,7 @@ from hapdask.observe.cache import keep, open_cached
 log = logging.getLogger(__name__)
 
 #: Raised when what is kept changes in meaning.
-_VERSION = 1
+_VERSION = 2
 _FILE = "references.ecsv"
 
 
@@ -47,6 +47,8 @@ def load(key: str) -> Answer | None:
             date=str(meta["date"]),
             published=None,
         )
+        if len(catalog) != meta["stars"]:  # a disk that was full, a machine that went down
+            raise ValueError(f"{len(catalog)} of {meta['stars']} stars are left")
         return Answer(catalog, tuple(str(note) for note in meta["notes"]))
     except (ValueError, KeyError, IndexError, TypeError, OSError) as error:
         log.warning("an answer in the cache is damaged and is asked for again: %s", error)
@@ -56,7 +58,7 @@ def load(key: str) -> Answer | None:
 def save(key: str, answer: Answer) -> None:
     """Keep an answer; a cache that cannot be written is worth a warning only."""
     table = answer.catalog.to_table()
-    table.meta["notes"] = list(answer.notes)
+    table.meta["notes"], table.meta["stars"] = list(answer.notes), len(table)
     text = StringIO()
     table.write(text, format="ascii.ecsv")
     try:

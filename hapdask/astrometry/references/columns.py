@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hapdask.astrometry.references.catalog import UNITS
+from hapdask.astrometry.references.epochs import year_of_text
 from hapdask.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 _NAMES = {
-    "ra": "ra raicrs radeg ramean rastack raj2000 alphaj2000 alpha rightascension raep2000",
-    "dec": "dec deicrs decicrs decdeg dedeg decmean decstack dej2000 decj2000 deltaj2000 delta "
-    "declination deep2000 decep2000 de",
+    "ra": "ra raicrs radeg ramean rastack raep2000 raepoch2000 raj2000 alphaj2000 "
+    "alphawinj2000 alpha rightascension xworld",
+    "dec": "dec deicrs decicrs decdeg dedeg decmean decstack dej2000 decj2000 deltaj2000 "
+    "deltawinj2000 delta declination deep2000 decep2000 decepoch2000 de yworld",
     "ra_error": "raerror raerr rameanerr rastackerr eraicrs eraj2000 era raerrormas errmaj",
     "dec_error": "decerror decerr decmeanerr decstackerr edeicrs edej2000 ede edec decerrormas "
     "errmin errmaj",
@@ -52,6 +54,7 @@ _UNITS_OF_NAMES = dict.fromkeys(
     ("rameanerr", "decmeanerr", "rastackerr", "decstackerr", "errmaj", "errmin"), "arcsec"
 )
 _WORDS = {
+    "deg": "deg",
     "degree": "deg",
     "degrees": "deg",
     "radian": "rad",
@@ -176,7 +179,8 @@ def numbers(field: str, column: Column, units: str | None, path: str) -> FloatAr
         text = [_text(value) for value in values.tolist()]
         if field in ("ra", "dec") and any(_SEXAGESIMAL.match(value) for value in text):
             return _sexagesimal(field, text)
-        data = np.array([_number(value) for value in text], dtype=np.float64)
+        read = year_of_text if field == "epoch" else _number
+        data = np.array([read(value) for value in text], dtype=np.float64)
     else:
         data = np.ma.filled(values.astype(np.float64), np.nan)
     return data * _factor(field, column, units, path)
@@ -197,7 +201,7 @@ def _number(value: str) -> float:
     if value.lower() in _UNKNOWN:
         return np.nan
     try:
-        return float(value[1:] if value[:1] in "JB" else value)  # an epoch as J2016.0
+        return float(value)
     except ValueError:
         return np.nan
 

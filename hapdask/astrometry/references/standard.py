@@ -21,6 +21,7 @@ from hapdask.astrometry.references.columns import (
     reduced,
     text,
 )
+from hapdask.astrometry.references.epochs import as_years, epoch_of_columns
 from hapdask.errors import InputError
 from hapdask.sky.tangent import unit_vectors
 
@@ -41,7 +42,6 @@ _BELIEVABLE = {
     "pmdec_error": (1e-3, 1e3),
     "parallax": (0.0, 300.0),
 }
-_FIRST_YEAR, _LAST_YEAR = 1850.0, 2150.0
 
 
 class Answer(NamedTuple):
@@ -122,7 +122,6 @@ def standardise(
     """
     for field in units or {}:
         check_field(field)
-    assumed = assumed or assumed_of(name)
     table = _with_places(table)
     which = recognise(table.colnames, columns, origin)
     data = _numbers(table, which, units or {}, origin)
@@ -139,7 +138,11 @@ def standardise(
     data = {field: values[good] for field, values in data.items()}
     for field, bounds in _BELIEVABLE.items():
         _check_median(field, data.get(field), bounds, which, origin)
-    _fill(data, assumed, notes)
+    told = epoch_of_columns(reduced(which["ra"]), which)
+    if told is not None and "epoch" not in data and assumed is None:
+        data["epoch"] = np.full(data["ra"].size, told)
+        notes.append(f"epoch {told:g} by the name of {which['ra']!r}")
+    _fill(data, assumed or assumed_of(name), notes)
     _add_rounding(data, table, which, notes)
     catalog = ReferenceCatalog.of(
         data["ra"],
@@ -166,7 +169,7 @@ def _other_places(table: Table, asked: Mapping[str, str]) -> str:
 
 
 def _with_places(table: Table) -> Table:
-    """Turn a column of SkyCoord (photutils' ``sky_centroid``) into ICRS ``ra`` and ``dec``."""
+    """Turn a column of SkyCoord (photutils' ``sky_centroid``) into ICRS columns, with motions."""
     from astropy.coordinates import SkyCoord
     from astropy.table import Column, Table
 
@@ -177,6 +180,9 @@ def _with_places(table: Table) -> Table:
     if not {"ra", "dec"} & {reduced(name) for name in kept.colnames}:
         icrs = table[places[0]].icrs
         kept["ra"], kept["dec"] = Column(icrs.ra.deg, unit="deg"), Column(icrs.dec.deg, unit="deg")
+        if "s" in icrs.data.differentials and "pmra" not in kept.colnames:
+            kept["pmra"] = Column(icrs.pm_ra_cosdec.to_value("mas/yr"), unit="mas/yr")
+            kept["pmdec"] = Column(icrs.pm_dec.to_value("mas/yr"), unit="mas/yr")
     return kept
 
 
@@ -273,22 +279,14 @@ def _fill(data: dict[str, FloatArray], assumed: Assumed, notes: list[str]) -> No
         notes.append(f"epoch of {int(missing.sum())} stars taken as {assumed.epoch:g}")
 
 
-def as_years(epochs: npt.ArrayLike) -> FloatArray:
-    """Julian years of epochs given as Julian Date, Modified Julian Date or year.
-
-    Above 2400000 it is a JD, above 10000 an MJD, else a year; NaN beyond 1850 to 2150.
-
-    Examples
-    --------
-    >>> as_years([2457389.0, 57388.5, 2016.0, 0.0]).tolist()
-    [2016.0, 2016.0, 2016.0, nan]
-    """
-    from hapdask.astrometry.references.motion import julian_year
-
-    values = np.asarray(epochs, dtype=np.float64)
-    mjd = np.where(values > 2400000.0, values - 2400000.5, values)
-    years = np.where(values > 10000.0, julian_year(mjd), values)
-    return np.where((years >= _FIRST_YEAR) & (years <= _LAST_YEAR), years, np.nan)
+def _first_of_each_place(catalog: ReferenceCatalog) -> npt.NDArray[np.int64]:
+    """Return indices of the best row of each place that is the same to the last bit."""
+    error = np.hypot(catalog.ra_error, catalog.dec_error)
+    order = np.lexsort((np.arange(len(catalog)), error, catalog.dec, catalog.ra))
+    ra, dec = catalog.ra[order], catalog.dec[order]
+    is_new = np.ones(len(catalog), np.bool_)
+    is_new[1:] = (np.diff(ra) != 0.0) | (np.diff(dec) != 0.0)
+    return np.sort(order[is_new]).astype(np.int64)
 
 
 def _single(catalog: ReferenceCatalog) -> npt.NDArray[np.int64]:
@@ -298,6 +296,9 @@ def _single(catalog: ReferenceCatalog) -> npt.NDArray[np.int64]:
     everyone = np.arange(len(catalog), dtype=np.int64)
     if len(catalog) < 2:
         return everyone
+    if len(same := _first_of_each_place(catalog)) < len(catalog):
+        # thousands of rows at one place (0, 0 for "unknown") would be millions of pairs
+        return same[_single(catalog.take(same))]
     points = unit_vectors(catalog.ra, catalog.dec)
     pairs = cKDTree(points).query_pairs(
         np.radians(DUPLICATE_ARCSEC / 3600.0), output_type="ndarray"

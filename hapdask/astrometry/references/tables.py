@@ -34,6 +34,8 @@ FORMATS: Mapping[str, str] = {
 }
 #: What the readers of tables raise at a file that is damaged or not what its name says.
 _DAMAGE = (ValueError, OSError, KeyError, IndexError, TypeError, EOFError, ExpatError)
+#: Tables before that of the stars: headers in SExtractor's and SCAMP's FITS_LDAC.
+_NO_STARS = ("LDAC_IMHEAD", "FIELDS")
 #: Bytes of a remote file that is read as a whole.
 _MOST_BYTES = 512 << 20
 
@@ -166,7 +168,8 @@ def _read_fits(file: BinaryIO, kind: str) -> Table:
         tables = [hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
         if not tables:
             raise ValueError("no table among its extensions")
-        return Table.read(tables[0])
+        stars = [hdu for hdu in tables if hdu.name not in _NO_STARS] or tables
+        return Table.read(stars[0])
 
 
 def _read_votable(file: BinaryIO, kind: str) -> Table:

@@ -69,7 +69,7 @@ def fetch(url: str, limits: Limits, *, kind: str) -> bytes:
     InputError
         The service is not there, is too slow, breaks off, says no or says too much.
     """
-    from aiohttp import ClientError
+    from aiohttp import ClientError, ClientPayloadError
     from fsspec.asyn import get_loop
 
     task = asyncio.run_coroutine_threadsafe(_fetched(url, limits, kind), get_loop())
@@ -83,6 +83,8 @@ def fetch(url: str, limits: Limits, *, kind: str) -> bytes:
         ) from error
     except (ClientError, OSError, ValueError) as error:
         told = str(error) or type(error).__name__
+        if isinstance(error, ClientPayloadError):  # which tells of status 400 that nobody sent
+            told = "the answer breaks off"
         raise InputError(
             url, f"the service cannot be read: {told}", remedy="check the address and the network"
         ) from error

@@ -3,7 +3,8 @@
 Detections go into small cells; cells nearer than the radius are friends, and so is a reference
 star, at an exposure's own epoch, with the detection that is mutually nearest to it.  Connected
 friends are a group, found without ever listing all pairs of detections.  A group that holds two
-detections of one exposure, or two stars, is resolved one to one (`resolving`).
+detections of one exposure, or two stars, is resolved one to one (`resolving`).  What is left over
+in epochs far apart is linked (`linking`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from hapdask.astrometry.solution.geometry import (
     parameters_of,
 )
 from hapdask.astrometry.solution.inputs import ExposureSources, Stars
+from hapdask.astrometry.solution.linking import link
+from hapdask.astrometry.solution.motions import MEASURED
 from hapdask.astrometry.solution.resolving import resolve
 
 Floats = NDArray[np.float64]
@@ -49,12 +52,16 @@ class Association:
         Row in the stars, or -1.
     near : tuple of ndarray of int
         Per exposure: rows of the stars in its field, seen or not.
+    wide : ndarray of bool, shape (sources,)
+        Which were linked over years, beyond the radius: no evidence that an exposure is in its
+        place.
     """
 
     exposure: Ints
     direction: Floats
     source: Ints
     star: Ints
+    wide: NDArray[np.bool_]
     near: tuple[Ints, ...] = ()
 
     def without(self, exposures: Ints) -> Association:
@@ -63,7 +70,8 @@ class Association:
         source = self.source.copy()
         source[loose] = len(self.star) + np.arange(len(loose))
         star = np.concatenate([self.star, np.full(len(loose), -1, np.int64)])
-        return replace(self, source=source, star=star)
+        wide = np.concatenate([self.wide, np.zeros(len(loose), np.bool_)])
+        return replace(self, source=source, star=star, wide=wide)
 
     def without_stars(self, exposures: Ints) -> Association:
         """Let the sources of some exposures (their numbers) be no reference stars."""
@@ -77,6 +85,7 @@ def associate(
     stars: Stars,
     radius: float,
     drift: Floats | None = None,
+    scatter: float = 0.0,
 ) -> Association:
     """Find the common sources.
 
@@ -89,6 +98,8 @@ def associate(
     drift : ndarray of float64, shape (exposures, 3), mas / yr, optional
         How their stars move together: without it those that move on with their field would be
         taken for others sooner than those that stay behind.
+    scatter : float, mas / yr
+        Of their own motions: those that leave the radius over years are followed.
 
     Returns
     -------
@@ -99,7 +110,8 @@ def associate(
     count = [len(e) for e in exposures]
     exposure = np.repeat(np.arange(len(exposures)), count)
     direction = np.concatenate([_aligned(e) for e in exposures] or [np.zeros((0, 3))])
-    cell, center = _cells(_at_rest(exposures, exposure, direction, drift), _CELL * reach)
+    at_rest = _at_rest(exposures, exposure, direction, drift)
+    cell, center = _cells(at_rest, _CELL * reach)
     friends = [_near(center, reach)]
     epoch_stars = stars_per_exposure(exposures, stars, reach)
     first = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
@@ -109,9 +121,11 @@ def associate(
     group = _groups(len(center) + len(stars.epoch), np.concatenate(friends))
     of_detection, of_star = group[cell], group[len(center) :]
     source, star = resolve(exposure, direction, of_detection, of_star, epoch_stars, reach)
-    return replace(
-        _numbered(exposure, direction, source, star), near=tuple(rows for rows, _ in epoch_stars)
-    )
+    epoch = julian_year(np.array([e.mjd for e in exposures]))[exposure]
+    known = stars.measured(MEASURED * scatter)
+    linked = link(at_rest, epoch, source, star, known, reach, scatter)
+    made = _numbered(exposure, direction, *linked)
+    return replace(made, near=tuple(rows for rows, _ in epoch_stars))
 
 
 def _aligned(e: ExposureSources) -> Floats:
@@ -177,13 +191,16 @@ def _groups(n: int, pairs: Ints) -> Ints:
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
-def _numbered(exposure: Ints, direction: Floats, source: Ints, star: Ints) -> Association:
+def _numbered(
+    exposure: Ints, direction: Floats, source: Ints, star: Ints, wide: NDArray[np.bool_]
+) -> Association:
     """Count the sources by their first detection; stars that nobody sees fall away."""
     seen, at = np.unique(source, return_index=True)
     order = np.argsort(at)
     number = np.full(len(star), -1, np.int64)
     number[seen[order]] = np.arange(len(seen))
-    return Association(exposure, direction, number[source], star[seen[order]])
+    chosen = seen[order]
+    return Association(exposure, direction, number[source], star[chosen], wide[chosen])
 
 
 def stars_per_exposure(

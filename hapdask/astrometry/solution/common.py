@@ -18,13 +18,15 @@ from hapdask.astrometry.solution.areas import Areas
 from hapdask.astrometry.solution.inputs import SOLVED, Stars
 from hapdask.astrometry.solution.motions import FieldMotion, expected_motion
 from hapdask.astrometry.solution.parameters import JointParameters
-from hapdask.astrometry.solution.release import Release
+from hapdask.astrometry.solution.release import Release, SolvedExposure
 from hapdask.sky.tangent import unit_vectors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+#: Where a field has its mean error, from its middle, arcsec: a large detector's rms radius.
+_SIDES = (-47.0, 47.0)
 #: Least share of its stated error that is a source's own.
 _OWN = 0.3
 
@@ -46,7 +48,10 @@ class Frame:
 
     @classmethod
     def of(cls, stars: Stars, areas: Areas, area: Ints, published: Release | None) -> Frame:
-        """Find them: that of places is its exposures', and neither exceeds any source's error."""
+        """Find them: that of places is its exposures', all over them, for their roll is common too.
+
+        It does not exceed that of most sources, nor that of motions any source's own.
+        """
         place, motion = np.zeros((2, len(areas)))
         if published is None or not stars.released.any():
             return cls(place, motion)
@@ -57,12 +62,17 @@ class Frame:
             if not mine.any():
                 continue
             near = [exposures[k] for k in np.flatnonzero(areas.has(a, at))]
-            place[a] = float(np.min(stars.error[mine]))
+            place[a] = float(np.median(stars.error[mine]))
             if near:
-                place[a] = min(place[a], float(np.median([e.error_mas() for e in near])))
+                place[a] = min(place[a], float(np.median([_all_over(e) for e in near])))
             own = stars.pm_error[mine & (stars.known == SOLVED)]
             motion[a] = np.min(own[np.isfinite(own)], initial=np.inf)
         return cls(place, np.where(np.isfinite(motion), motion, 0.0))
+
+
+def _all_over(e: SolvedExposure) -> float:
+    """Give the error of an exposure, rms over its field, mas per axis."""
+    return float(np.sqrt(np.mean([e.error_mas(x, y) ** 2 for x in _SIDES for y in _SIDES])))
 
 
 @dataclass(frozen=True, eq=False)

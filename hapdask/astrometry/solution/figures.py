@@ -226,7 +226,7 @@ def _fit(
 
 def _undetermined(problem: Problem, covariance: Floats, j: int) -> tuple[str, ...]:
     p = problem.parameters
-    own = np.array([p.exposure_shift] * 2 + [p.exposure_linear] * 4)
+    own = np.array(p.exposure_errors)
     rests = problem.used[j] & (np.sqrt(np.diag(covariance)) > _RESTS * own)
     return tuple(name for name, r in zip(NAMES, rests, strict=True) if r)
 
@@ -252,9 +252,10 @@ def _verdict(
             "no reference star, nor an exposure that has one, ties it to the sky: aligned only "
             "with its group"
         )
-    if undetermined:
+    # Headers know their scale well, and the error has what they do not.
+    if rests := [name for name in undetermined if name != "scale"]:
         verdict = verdict.warned(
-            f"{', '.join(undetermined)} rest on the header: too few sources in common"
+            f"{', '.join(rests)} rest on the header: too few sources in common"
         )
     if freedom >= 1.0 and square > _WIDE**2 * freedom:
         verdict = verdict.warned(

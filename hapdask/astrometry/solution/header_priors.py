@@ -28,8 +28,8 @@ def header_information(problem: Problem) -> Any:
     from scipy.sparse import block_diag, csr_array
 
     p = problem.parameters
-    own = np.array([p.exposure_shift] * 2 + [p.exposure_linear] * 4)
-    common = np.array([p.header_shift] * 2 + [p.header_rotation, p.header_scale])
+    own = np.array(p.exposure_errors)
+    common = np.array(p.header_errors)
     rows: list[int] = []
     columns: list[int] = []
     values: list[float] = []

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from hapdask.config.alignment import EXPOSURE_SCALE, HEADER_SCALE
 from hapdask.errors import ParameterError
 
 
@@ -43,9 +44,11 @@ class JointParameters:
     header_shift, header_rotation, header_scale : float, mas
         Errors of a visit's headers, common to its exposures; rotation and scale as the move that
         they make at 100 arcsec from the tangent point.
-    exposure_shift, exposure_linear : float, mas
-        Errors of one exposure's header beside that; the second for rotation, scale and both skews,
-        at 100 arcsec.
+    exposure_shift, exposure_linear, exposure_scale : float, mas
+        Errors of one exposure's header beside that; the second for rotation and both skews, at 100
+        arcsec.  The scale breathes with the telescope, by some 1e-5: to leave it out would be an
+        error that no covariance has, so it is always solved for, and held by this where sources
+        are few.
     iterations : int
         The most solutions that are made.
     dense_columns : int
@@ -66,9 +69,10 @@ class JointParameters:
     reference_error: float = 5.0
     header_shift: float = 1000.0
     header_rotation: float = 20.0
-    header_scale: float = 5.0
+    header_scale: float = HEADER_SCALE
     exposure_shift: float = 200.0
     exposure_linear: float = 10.0
+    exposure_scale: float = EXPOSURE_SCALE
     iterations: int = 12
     dense_columns: int = 6000
 
@@ -86,6 +90,17 @@ class JointParameters:
                 raise ParameterError(f"joint solution: {name} must be {least}, not {value!r}")
         if self.clip < 2.0:
             raise ParameterError(f"joint solution: clip must be at least 2, not {self.clip!r}")
+
+    @property
+    def header_errors(self) -> tuple[float, ...]:
+        """Those of a visit: two shifts, rotation, scale."""
+        return (self.header_shift, self.header_shift, self.header_rotation, self.header_scale)
+
+    @property
+    def exposure_errors(self) -> tuple[float, ...]:
+        """Those of an exposure beside its visit: two shifts, rotation, scale, two skews."""
+        shift, linear = self.exposure_shift, self.exposure_linear
+        return (shift, shift, linear, self.exposure_scale, linear, linear)
 
     def to_dict(self) -> dict[str, Any]:
         """Make plain data."""

@@ -20,8 +20,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-#: Proper motion of galaxies: none, to this, mas / yr.
-_AT_REST = 1e-3
+#: Proper motion of galaxies: none, to this, mas / yr.  Not less: some are stars after all, and one
+#: that is seen to move is then left free.
+_AT_REST = 0.3
 #: A source without any measurement left stays within so much of its base, mas.
 LOOSE = 1e5
 

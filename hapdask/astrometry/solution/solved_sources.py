@@ -1,4 +1,4 @@
-"""The sources of a solution as columns of a release."""
+"""The sources of a solution as columns of a release, and those of a release as reference stars."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hapdask.astrometry.references.catalog import ReferenceCatalog
 from hapdask.astrometry.solution.geometry import MAS
 from hapdask.astrometry.solution.iterating import Solved
 from hapdask.astrometry.solution.problem import Problem
-from hapdask.astrometry.solution.release import SolvedSources
+from hapdask.astrometry.solution.release import Release, SolvedSources
 from hapdask.sky.tangent import sky_of, unit_vectors
 
 Floats = NDArray[np.float64]
@@ -70,6 +71,29 @@ def merged(published: SolvedSources, new: SolvedSources, radius: float) -> Solve
     both = published.take(kept.tolist()) + new
     order = sorted(range(len(both)), key=lambda k: (both.ra[k], both.dec[k], both.epoch[k]))
     return both.take(order)
+
+
+def stars_of_release(release: Release | None, name: str = "") -> ReferenceCatalog | None:
+    """Give the sources of a release as reference stars, of its name if none is given.
+
+    None where it has none.
+    """
+    if release is None or not len(release.sources):
+        return None
+    sources = release.sources
+    return ReferenceCatalog.of(
+        sources.ra,
+        sources.dec,
+        ra_error=sources.ra_error,
+        dec_error=sources.dec_error,
+        pmra=sources.pmra,
+        pmdec=sources.pmdec,
+        pmra_error=sources.pmra_error,
+        pmdec_error=sources.pmdec_error,
+        epoch=sources.epoch,
+        name=name or f"release{release.version}",
+        origin=f"release {release.version}",
+    )
 
 
 def _rounded(values: Floats, decimals: int) -> tuple[float, ...]:

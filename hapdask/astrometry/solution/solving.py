@@ -20,7 +20,7 @@ from hapdask.astrometry.solution.motions import drifts, merged_motions
 from hapdask.astrometry.solution.parameters import JointParameters
 from hapdask.astrometry.solution.problem import make_problem
 from hapdask.astrometry.solution.release import Release, SolvedExposure
-from hapdask.astrometry.solution.solved_sources import merged, solved_sources
+from hapdask.astrometry.solution.solved_sources import merged, solved_sources, stars_of_release
 from hapdask.astrometry.solution.trust import doubts
 from hapdask.errors import ParameterError
 
@@ -88,7 +88,8 @@ def solve(
         that overlap them.
     references : ReferenceCatalog, optional
         Sources of ``published`` may be among them (their very numbers): reference stars with
-        common errors, those of its exposures and of its motions.
+        common errors, those of its exposures and of its motions.  If not given, they are its
+        sources: what it knows of their motions is not lost with the catalog that told it.
     parameters : JointParameters, optional
     published : Release, optional
         Its exposures are held where they are: nothing in it changes.  Without it all exposures are
@@ -111,10 +112,12 @@ def solve(
     given = [e for e in given if e.name not in held or held[e.name].verdict.status != "rejected"]
     usable = [e.usable() for e in given]
     ordered, rows = [u[0] for u in usable], [u[1] for u in usable]
+    if references is None:
+        references = stars_of_release(published)
     stars = Stars.of(references, parameters.reference_error, _kinds(published))
     known = () if published is None else published.motions
     drift = drifts(ordered, stars, known, parameters)
-    association = associate(ordered, stars, parameters.radius, drift)
+    association = associate(ordered, stars, parameters.radius, drift, parameters.pm_scatter)
     free = np.array([e.name not in held for e in given], bool)
     parts = [
         _settled(ordered, group, association, stars, held, parameters, published)

@@ -65,6 +65,7 @@ def doubts(problem: Problem, solved: Solved, group: Ints, association: Associati
     """
     n = len(problem.names)
     ties = solved.weights.used & _supported(problem, solved)
+    ties &= ~association.wide[association.source[problem.detection]]
     agree = np.bincount(problem.exposure[ties], minlength=n)
     known = np.bincount(problem.exposure, minlength=n)
     share = _share_by_chance(problem, solved)

@@ -74,6 +74,8 @@ def show_made(made: SvmMade, page_path: Path | None) -> None:
         for path in visit.others:
             if path.name.endswith("_manifest.txt"):
                 typer.echo(f"  all are named in {path}")
+        if visit.removed:
+            typer.echo(f"  {plural(len(visit.removed), 'file')} of an earlier run removed")
         if visit.problem:
             complain(f"visit {visit.tree.visit} is not finished: {visit.problem}")
         if visit.told.get("lacks_tie"):
@@ -140,6 +142,7 @@ def _visit(visit: VisitMade) -> Mapping[str, Any]:
             for product in visit.products
         ],
         "files": [str(path) for path in visit.files],
+        "removed": [str(path) for path in visit.removed],
         "alignment": visit.told,
         "notes": list(visit.tree.notes),
     }

@@ -35,6 +35,8 @@ class ChipFacts:
         the peak; of the 16 pixels around its 3 x 3, in units of that square.
     told_from : float, standard deviations
         Light of a cosmic ray's brightest pixel, below which it may be a star as well.
+    slack : float, standard deviations
+        Noise of a pixel without light that may hide the light around a star's peak.
     """
 
     number: int
@@ -43,7 +45,8 @@ class ChipFacts:
     shadow: tuple[float, ...] = ()
     tail: int = 0
     star: tuple[float, float, float] = (0.15, 0.05, 0.04)
-    told_from: float = 0.0
+    told_from: float = 15.0
+    slack: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from hapdask.astrometry.detection import Guiding
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.guiding import Guiding
 from hapdask.astrometry.references.finding import Inquiry
 from hapdask.observe.record import ExposureRecord
 from hapdask.products.report.model import AlignmentLine, AttemptLine

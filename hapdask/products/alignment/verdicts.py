@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hapdask.astrometry.detection import Guiding
 from hapdask.astrometry.fitting.placement import Placement
+from hapdask.astrometry.guiding import Guiding
 from hapdask.astrometry.headers.facts import WcsFacts
 from hapdask.observe.distortion import Correction
 from hapdask.observe.record import ExposureRecord

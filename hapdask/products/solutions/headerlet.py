@@ -8,6 +8,7 @@ Source: stwcs's headerlets as they stand in the archive's files.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -148,6 +149,7 @@ class NewHeaderlet:
             Card("DESCRIP", facts.descrip, "short description of the solution"),
             Card("RMS_RA", float(rms[0]), "RMS in RA of the solution (mas)"),
             Card("RMS_DEC", float(rms[1]), "RMS in Dec of the solution (mas)"),
+            Card("FIT_RMS", math.hypot(*rms), "RMS of the separations of matches (mas)"),
             Card("NMATCH", facts.matches, "sources that the solution used"),
             Card("CATALOG", facts.catalog, "reference catalog of the solution"),
             *version_cards(),

@@ -97,7 +97,7 @@ def _of_parameters(told: Told) -> list[str]:
     width = max((len(name) for name in told.values), default=0)
     lines = []
     for name, value in told.values.items():
-        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value) or "''"
         lines.append(f"  {name:<{width}}  {shown}  ({told.origin.get(name, 'built in')})")
     lines += [f"  {name}: has no meaning here: {why}" for name, why in told.ignored.items()]
     return lines + [f"  {note}" for note in told.notes]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hapdask.astrometry.detection import check_guiding
-from hapdask.astrometry.detection.doubles import find_double
-from hapdask.astrometry.detection.guiding import judge_shapes
-from hapdask.astrometry.detection.shaking import Widths, common_width
-from hapdask.astrometry.detection.shapes import Shapes
-from hapdask.astrometry.detection.streaks import common_blur, common_streak
+from hapdask.astrometry.guiding import check_guiding
+from hapdask.astrometry.guiding.doubles import find_double
+from hapdask.astrometry.guiding.judging import judge_shapes
+from hapdask.astrometry.guiding.shaking import Widths, common_width
+from hapdask.astrometry.guiding.shapes import Shapes
+from hapdask.astrometry.guiding.streaks import common_blur, common_streak
 from hapdask.simulate import Motion
 
 from .conftest import IR, UVIS, make_scene

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from hapdask.astrometry.detection import check_guiding, default_parameters, detect_sources
+from hapdask.astrometry.detection import default_parameters, detect_sources
+from hapdask.astrometry.guiding import check_guiding
 from hapdask.astrometry.sources import BLENDED, SATURATED
 from hapdask.config.detection import load_detection
 from hapdask.errors import InputError

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from tweakwcs import linearfit
 
 from hapdask.astrometry.fitting.clipping import fit_robust, fit_tweakreg, fit_tweakwcs
 from hapdask.astrometry.fitting.linear import solve
-from hapdask.astrometry.fitting.result import GEOMETRIES, PARAMETERS, plane_variance
+from hapdask.astrometry.fitting.result import (
+    GEOMETRIES,
+    PARAMETERS,
+    plane_variance,
+    untouched_covariance,
+)
 from hapdask.astrometry.fitting.verification import hold_out
 
 MATRICES = {
@@ -135,3 +142,36 @@ def test_held_out_matches_are_predicted_by_a_right_fit_alone():
     assert wrong.recovered == 0.0
     few = hold_out("general", sources[:3], references[:3], variance[:3], sigma=4.0)
     assert few.recovered == 0.0
+
+
+@pytest.mark.parametrize("geometry", ["shift", "rshift"])
+@pytest.mark.parametrize("noise", [1e-3, 0.1])
+def test_what_a_geometry_leaves_to_the_header_is_in_its_covariance(geometry, noise):
+    """True over stated error is 1, be it that the matches tell nothing of it, or all."""
+    rng = np.random.default_rng(11)
+    roll, scale = (2e-5 if geometry == "shift" else 0.0), 2e-5
+    squares, stated = [], []
+    for _ in range(300):
+        xy = rng.uniform(20.0, 100.0, (8, 2))
+        turn, stretch = rng.normal(0, roll), rng.normal(0, scale)
+        truth = xy + stretch * xy + turn * np.stack([-xy[:, 1], xy[:, 0]], axis=1)
+        variance = np.full_like(xy, noise**2)
+        seen = truth + rng.normal(0, noise, xy.shape)
+        found = solve(geometry, xy, seen, variance)
+        covariance = found.covariance + untouched_covariance(
+            geometry, xy, found.residuals, variance, roll=roll, scale=scale
+        )
+        corners = np.array([[0.0, 0.0], [120.0, 0.0], [0.0, 120.0], [120.0, 120.0]])
+        there = corners + stretch * corners
+        there += turn * np.stack([-corners[:, 1], corners[:, 0]], axis=1)
+        squares.append(((found.apply(corners) - there) ** 2).sum(axis=1).mean())
+        stated.append(plane_variance(covariance, corners).mean())
+    assert 0.85 < math.sqrt(np.mean(squares) / np.mean(stated)) < 1.1
+
+
+def test_a_geometry_that_fits_all_leaves_nothing_to_the_header():
+    xy = np.random.default_rng(0).uniform(-50, 50, (5, 2))
+    ones = np.ones_like(xy)
+    for geometry in ("rscale", "general"):
+        assert not untouched_covariance(geometry, xy, 0 * ones, ones, roll=1.0, scale=1.0).any()
+    assert not untouched_covariance("shift", xy, ones, ones, roll=0.0, scale=0.0).any()

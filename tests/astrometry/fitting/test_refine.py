@@ -10,11 +10,13 @@ import pytest
 from two_chips import record, seen_by
 
 from hapdask.astrometry.fitting.lists import places_of_catalog, places_of_sources
-from hapdask.astrometry.fitting.members import Member
+from hapdask.astrometry.fitting.members import Member, joint_geometry, unscaled_mas
 from hapdask.astrometry.fitting.placement import Placement
-from hapdask.astrometry.fitting.refine import refine
+from hapdask.astrometry.fitting.refine import refine, settle
 from hapdask.astrometry.fitting.visit import align_visit
 from hapdask.astrometry.references.catalog import ReferenceCatalog
+from hapdask.astrometry.solution.parameters import JointParameters
+from hapdask.astrometry.solution.solving import solve
 from hapdask.config.alignment import AlignmentParameters
 from hapdask.errors import ParameterError
 from hapdask.observe.distortion import Correction
@@ -202,25 +204,86 @@ def test_the_unknown_motion_of_a_field_is_in_the_error(center):
     assert all(p.status == "aligned" for p in made.placements)
 
 
-def test_a_start_that_the_solution_contradicts_is_kept_and_the_others_go_on():
-    sky = Sky(5)
+def with_a_start_moved(sky, by, **changes):
+    """A visit of four whose third exposure starts elsewhere, by so many arcsec."""
     visit, catalog = sky.visit(), sky.catalog(150)
     members = sky.placed(visit, [catalog])
     old = members[2].placement
-    moved = replace(old.correction, shift=(old.correction.shift[0] + 0.05, old.correction.shift[1]))
-    members[2] = Member.of(
-        sky.records[visit[2]], sky.sources[visit[2]], replace(old, correction=moved)
-    )
+    east, north = old.correction.shift
+    wrong = replace(old, correction=replace(old.correction, shift=(east + by, north)), **changes)
+    members[2] = Member.of(sky.records[visit[2]], sky.sources[visit[2]], wrong)
+    return members, catalog
+
+
+def test_a_start_that_the_solution_contradicts_is_believed_no_longer():
+    members, catalog = with_a_start_moved(Sky(5), 0.05)
+    old = members[2].placement
+    assert old.status == "aligned"
     made = refine(members, catalog, RULES)
     assert set(made.refused) == {old.exposure}
     assert "mas away" in made.refused[old.exposure]
-    kept = made.placements[2]
-    assert kept.correction == moved
-    assert kept.attempts[-1].reason == made.refused[old.exposure]
-    assert not kept.attempts[-1].accepted
+    left = made.placements[2]
+    assert (left.status, left.correction, left.method, left.grade) == ("unaligned", None, "", 5)
+    assert math.isnan(left.error_mas)
+    assert left.reason.startswith(made.refused[old.exposure])
+    assert "neither is demonstrated" in left.reason
+    assert left.attempts[:-1] == old.attempts
+    assert (left.attempts[-1].method, left.attempts[-1].reason) == ("joint", left.reason)
+    assert not left.attempts[-1].accepted
     assert old.exposure not in made.solution.release
     others = [p for k, p in enumerate(made.placements) if k != 2]
     assert {p.status for p in others} == {"aligned"}
+
+
+def test_settling_a_solution_takes_the_tie_as_refining_does():
+    members, catalog = with_a_start_moved(Sky(5), 0.05)
+    solution = solve([m.sources for m in members], catalog)
+    assert [p.status for p in settle(members, solution, RULES)] == [
+        "aligned", "aligned", "unaligned", "aligned",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("by", "changes"),
+    [
+        (0.005, {}),  # not by much more than both errors and the floor
+        (0.05, {"matches": 100_000, "attempts": ()}),  # rests on less than the start
+    ],
+)
+def test_a_start_that_may_be_right_is_kept(by, changes):
+    members, catalog = with_a_start_moved(Sky(5), by, **changes)
+    old = members[2].placement
+    made = refine(members, catalog, RULES)
+    assert set(made.refused) == {old.exposure}
+    kept = made.placements[2]
+    assert (kept.status, kept.correction) == ("aligned", old.correction)
+    assert kept.attempts[-1].reason == made.refused[old.exposure]
+    assert not kept.attempts[-1].accepted
+
+
+def test_starts_by_published_sources_have_the_error_of_these():
+    """A fit to them sees how they scatter, not how far all of them are off."""
+    sky = Sky(31, stars=600)
+    first = sky.visit()
+    catalog = sky.catalog(40, error=20.0)
+    solved = refine(sky.placed(first, [catalog]), catalog, RULES)
+    release = solved.solution.release
+    published = math.sqrt(2.0) * min(e.error_mas() for e in release.exposures)
+    second = sky.visit("ia0b02", mjd=57388.0 + 200.0)
+    stars = ReferenceCatalog.of(
+        release.sources.ra, release.sources.dec, error=0.3,
+        epoch=release.sources.epoch, name="release1",
+    )  # fmt: skip
+    members = sky.placed(second, [stars])
+    held = [
+        Member.of(sky.records[k], sky.sources[k], p).sources
+        for k, p in zip(first, solved.placements, strict=True)
+    ]
+    made = refine(members, None, RULES, published=release, held=held)
+    for member, placed in zip(members, made.placements, strict=True):
+        assert member.placement.error_mas < 0.5 * published
+        assert (placed.status, placed.method) == ("aligned", "joint")
+        assert placed.error_mas > 0.9 * published
 
 
 def test_headers_that_are_right_are_left():
@@ -281,3 +344,30 @@ def test_a_record_that_is_corrected_is_refused():
     corrected = sky.records[k].corrected(sky.truth[k])
     with pytest.raises(ParameterError, match="corrected already"):
         Member.of(corrected, sky.sources[k], Placement(corrected.name))
+
+
+def test_a_scale_that_a_fit_leaves_to_the_header_is_part_of_its_error():
+    side = np.array([-80.0, 80.0])
+    xi, eta = (c.ravel() for c in np.meshgrid(side, side))
+    given = JointParameters(header_scale=3.0, exposure_scale=4.0).to_dict()
+    for geometry in ("", "shift", "rshift"):
+        left = unscaled_mas(geometry, xi, eta, given)
+        assert left == pytest.approx(5.0 * 0.8 * math.sqrt(2.0))
+    assert unscaled_mas("rscale", xi, eta, given) == unscaled_mas("general", xi, eta, given) == 0.0
+    assert {joint_geometry(Placement("e", geometry=g)) for g in ("", "shift", "rshift")} == {
+        "rscale"
+    }
+    assert joint_geometry(Placement("e", geometry="general")) == "general"
+
+
+def test_what_no_geometry_follows_is_no_less_in_the_joint_solution():
+    sky = Sky(3)
+    visit, catalog = sky.visit(), sky.catalog(150)
+    bent = []
+    for member in sky.placed(visit, [catalog]):
+        start = member.placement
+        fit = replace(start.fit, misfit_mas=30.0)
+        error = math.hypot(start.error_mas, 30.0 * math.sqrt(2.0))
+        bent.append(replace(member, placement=replace(start, fit=fit, error_mas=error)))
+    for placed in refine(bent, catalog, RULES).placements:
+        assert 42.0 < placed.error_mas < 43.0

@@ -244,6 +244,15 @@ def test_the_search_radius_has_two_units():
     assert offset_votes(np.zeros((1, 2)), np.array([[3.6, 0.0]]), 2.5).sum() == 0
 
 
+def test_pairs_of_many_sources_are_counted_once():
+    rng = np.random.default_rng(6)
+    sources, references = rng.uniform(0, 60, (600, 2)), rng.uniform(0, 60, (90, 2))
+    apart = (sources[:, None] - references).reshape(-1, 2)
+    bins, *_ = np.histogram2d(*apart.T[::-1], 13, [[-6.5, 6.5]] * 2)
+    np.testing.assert_array_equal(offset_votes(sources, references, 5.3), bins)
+    assert offset_votes(np.zeros((0, 2)), references, 5.3).sum() == 0
+
+
 def test_areas_that_outlines_share():
     square = np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 10.0]])
     near, far = np.add(square, [4.0, 5.0]), np.add(square, [40.0, 0.0])

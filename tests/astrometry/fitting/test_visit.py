@@ -59,6 +59,25 @@ def test_a_visit_with_a_few_hundred_stars_is_right_to_0_3_mas():
     assert np.median(found) <= 0.3
 
 
+def test_the_order_of_the_exposures_changes_no_bit():
+    """Also where all overlap alike: then the reference goes by sources and name."""
+    for seed, catalogs in ((1, True), (2, False)):
+        field, seen = visit(seed, stars=300)
+        stars = [field.catalog(300)] if catalogs else []
+        first = {p.exposure: p.to_dict() for p in aligned(seen, stars)}
+        for order in ((3, 2, 1, 0), (1, 3, 0, 2)):
+            again = aligned([seen[k] for k in order], stars)
+            assert [p.exposure for p in again] == [f"e{k}" for k in order]
+            assert {p.exposure: p.to_dict() for p in again} == first
+
+
+def test_a_chance_too_small_for_a_number_is_told_as_less_than_one():
+    field, seen = visit(4, stars=900)
+    reasons = [a.reason for p in aligned(seen, [field.catalog(900)]) for a in p.attempts]
+    assert any("chance < 1e-99" in reason for reason in reasons)
+    assert not any("0e+00" in reason for reason in reasons)
+
+
 def test_exposures_agree_to_half_a_mas_from_100_stars_without_a_catalog():
     _, seen = visit(3, stars=250, false=50)
     placements = aligned(seen, [])

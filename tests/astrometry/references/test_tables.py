@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
@@ -92,6 +93,7 @@ def test_plain_text_without_names(tmp_path):
         (["raMean", "decMean", "raMeanErr", "epochMean"], "epoch", "epochMean"),
         (["ra", "dec", "err_maj", "err_min", "jdate"], "dec_error", "err_min"),
         (["ALPHA_J2000", "DELTA_J2000", "MAG_AUTO"], "mag", "MAG_AUTO"),
+        (["ALPHAWIN_J2000", "DELTAWIN_J2000", "X_WORLD", "Y_WORLD"], "dec", "DELTAWIN_J2000"),
         (["Right Ascension (deg)", "Declination (deg)"], "ra", "Right Ascension (deg)"),
     ],
 )
@@ -198,6 +200,11 @@ def test_places_as_skycoord(tmp_path):
         np.testing.assert_allclose(stars.ra, [150.0, 150.1], atol=1e-9)
         table.write(tmp_path / "sky.ecsv", overwrite=True)
         assert len(FileSource(str(tmp_path / "sky.ecsv")).ask(FIELD).catalog) == 2
+    moving = SkyCoord(
+        [150.0, 150.1], [2.0, 2.1], unit="deg", frame="icrs",
+        pm_ra_cosdec=[5.0, 6.0] * u.mas / u.yr, pm_dec=[-1.0, 1.0] * u.mas / u.yr,
+    )  # fmt: skip
+    np.testing.assert_allclose(read(Table({"sky": moving}))[0].pmra, [5.0, 6.0])
     both = Table({"ra": [10.0, 11.0], "dec": [2.0, 2.0], "sky_centroid": places})
     assert read(both)[0].ra.tolist() == [10.0, 11.0]
 
@@ -270,6 +277,45 @@ def test_epochs():
     assert read(table)[0].epoch.tolist() == [2015.5, 2015.5, 2016.0]
     del table["ref_epoch"]
     assert (standardise(table, name="2mass", origin="x").catalog.epoch == 1999.5).all()
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "moving", "epoch"),
+    [
+        ("raEp2000", "deEp2000", False, 2000.0),
+        ("ra_epoch2000", "dec_epoch2000", True, 2000.0),
+        ("RAJ2000", "DEJ2000", True, 2000.0),  # moved there with these motions, as UCAC and PPMXL
+        ("RAJ2000", "DEJ2000", False, 2016.0),  # the equinox alone
+        ("RA_ICRS", "DE_ICRS", True, 2016.0),
+    ],
+)
+def test_epochs_in_the_names_of_columns(ra, dec, moving, epoch):
+    table = Table({ra: [150.0, 150.1], dec: [2.0, 2.1]})
+    if moving:
+        table["pmRA"], table["pmDE"] = [5.0, -4.0], [1.0, 2.0]
+    stars, notes = read(table)
+    assert stars.epoch.tolist() == [epoch, epoch]
+    assert any(note.startswith("epoch") for note in notes)
+    assert read(table, assumed=Assumed(2010.0, 5.0))[0].epoch[0] == 2010.0
+    table["epoch"] = ["2014-07-02", "J2014.5"]
+    np.testing.assert_allclose(read(table)[0].epoch, 2014.5, atol=0.003)
+
+
+def test_many_rows_at_one_place_are_one_star():
+    n = 60_000  # pairs of them would be 30 GB
+    table = Table({"ra": np.zeros(n), "dec": np.zeros(n), "ra_error": np.arange(n) % 7 + 1.0})
+    table["dec_error"] = table["ra_error"]
+    stars, notes = read(table)
+    assert len(stars) == 1
+    assert stars.ids.tolist() == ["1"]
+    assert notes[-1].startswith("59999 rows within")
+
+
+def test_the_stars_of_sextractors_fits(tmp_path):
+    heading = fits.BinTableHDU(Table({"Field Header Card": ["SIMPLE"]}), name="LDAC_IMHEAD")
+    objects = fits.BinTableHDU(gaia(), name="LDAC_OBJECTS")
+    fits.HDUList([fits.PrimaryHDU(), heading, objects]).writeto(tmp_path / "stars.fits")
+    assert len(FileSource(str(tmp_path / "stars.fits")).ask(FIELD).catalog) == 3
 
 
 @pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".csv", ".parquet", ".vot", ".txt"])

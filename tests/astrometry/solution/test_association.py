@@ -1,6 +1,7 @@
 """Which detections are one source."""
 
 import numpy as np
+import pytest
 from joint_simulation import Field
 
 from hapdask.astrometry.solution.association import associate
@@ -69,3 +70,29 @@ def test_works_across_ra_zero_and_at_the_pole():
 def test_nothing_gives_nothing():
     found = associate([exposure("e0", [], [])], no_stars(), 0.15)
     assert found.source.size == found.star.size == 0
+
+
+@pytest.mark.parametrize(
+    ("n", "found_at_least", "false_at_most"), [(300, 0.93, 0.03), (2500, 0.6, 0.1)]
+)
+def test_stars_are_followed_over_years_and_strangers_are_not_paired(
+    n, found_at_least, false_at_most
+):
+    rng = np.random.default_rng(5)
+    field = Field(rng, n=n, scatter=7.0)
+    made = [field.exposure(f"v{k}a", 57388 + 5479 * k, keep=0.9) for k in range(2)]
+    exposures, truth = [e for e, _ in made], np.concatenate([rows for _, rows in made])
+    near = associate(exposures, no_stars(), 0.15)
+    far = associate(exposures, no_stars(), 0.15, scatter=7.0)
+    both = len(set(made[0][1]) & set(made[1][1]))
+    for found, least in ((near, 0.0), (far, found_at_least)):
+        order = np.argsort(found.source, kind="stable")
+        source, star = found.source[order], truth[order]
+        pair = source[1:] == source[:-1]
+        right = pair & (star[1:] == star[:-1])
+        assert right.sum() > least * both
+        assert pair.sum() - right.sum() <= max(1.5 * false_at_most * both, 3)
+    linked = far.wide[far.source]
+    right = [len(set(truth[far.source == s])) == 1 for s in np.unique(far.source[linked])]
+    assert len(right) > 0.15 * both
+    assert np.mean(right) > 1.0 - false_at_most

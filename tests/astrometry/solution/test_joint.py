@@ -104,10 +104,11 @@ def test_visits_without_reference_stars():
                 error = np.array(solved.parameters[:2]) - truth[e.name][:2]
                 kept.append((np.abs(error).max(), solved.error_mas()))
     near, far = np.array(near), np.array(far)
-    assert np.median(near[:, 0]) < 1.0
+    assert np.median(near[:, 0]) < 0.3
     assert np.max(near[:, 0] / near[:, 1]) < 3.0
     assert np.max(far[:, 0] / far[:, 1]) < 3.0
-    assert 5.0 < np.median(far[:, 1]) < 9.0  # 5 years of what 40 stars leave of the field's motion
+    # The release knows how its 40 reference stars move, and the new visits see them.
+    assert np.max(far[:, 1]) < 0.5
 
 
 def test_galaxies_tie_visits_years_apart():
@@ -278,7 +279,8 @@ def test_a_common_motion_of_the_field_must_be_allowed_for():
     for seed in range(4):
         field = Field(np.random.default_rng(seed), n=150, common=(3.0, -3.0))
         made, truth = visits(field, 0.0, 5.0)
-        first = solve(made[:3], field.references(np.arange(40))).release
+        stars = field.references(np.arange(40), pm_error=np.nan)
+        first = solve(made[:3], stars).release
         for allowed, kept in sigmas.items():
             parameters = JointParameters(mean_motion=allowed)
             release = solve(made, None, published=first, parameters=parameters).release

@@ -227,11 +227,8 @@ def _standing_out(
     """Light above the background, the pixels that stand out, and what spoils a shape."""
     from scipy import ndimage
 
-    background, (ny, nx) = image.background, image.shape
-    rows, columns = (
-        np.minimum(np.arange(size) // background.box, count - 1)
-        for size, count in ((ny, background.level.shape[0]), (nx, background.level.shape[1]))
-    )
+    background = image.background
+    rows, columns = background.boxes(image.shape)
     level = background.level.astype(np.float32)[:, columns]
     noise = background.noise.astype(np.float32)[:, columns]
     light = np.empty(image.shape, np.float32)

@@ -17,19 +17,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hapdask.astrometry.detection.chip_image import ChipImage, read_image
-from hapdask.astrometry.detection.doubles import find_double
 from hapdask.astrometry.detection.psf import Psf, expected_psf
-from hapdask.astrometry.detection.quadrupoles import WIDEST, measure_quadrupoles
 from hapdask.astrometry.detection.run import detect_sources
-from hapdask.astrometry.detection.shaking import common_width, measure_widths
-from hapdask.astrometry.detection.shapes import LEAST_SNR, Shapes, measure_shapes
-from hapdask.astrometry.detection.streaks import Streak, common_blur, common_streak
+from hapdask.astrometry.guiding.doubles import find_double
+from hapdask.astrometry.guiding.quadrupoles import WIDEST, measure_quadrupoles
+from hapdask.astrometry.guiding.shaking import common_width, measure_widths
+from hapdask.astrometry.guiding.shapes import LEAST_SNR, Shapes, measure_shapes
+from hapdask.astrometry.guiding.streaks import Streak, common_blur, common_streak
 from hapdask.astrometry.sources import COSMIC_RAY, EDGE, SATURATED, SourceList
 from hapdask.config.detection import StarParameters, load_detection
 from hapdask.observe.instruments import instrument_of
 from hapdask.observe.parts import ChipRecord
 from hapdask.observe.record import ExposureRecord
 
+#: Detectors of single photons.
+_COUNTERS = ("sbc", "nuv-mama", "fuv-mama")
 #: What QUALITY says where guiding failed, and FGSLOCK where it was not fine.
 _FAILED, _COARSE = ("gsfail", "tdf-down"), ("gy", "coarse")
 #: Fewest sources whose shapes tell anything.
@@ -41,9 +43,10 @@ _SAMPLED, _FAR_SNR = 0.4, 120.0
 _ALONG, _NEAR = 15.0, 0.35
 #: Part of the excess that is there as well, if it is a trail.
 _CONSTANT = 0.4
-#: Signal to noise of a source that is as sharp as a star and hardly ever a cosmic ray, and how many
-#: must be there for an exposure to be good.
-_STAR_SNR, _STARS = 60.0, 5
+#: Sources as sharp as a star that make an exposure good: how many of which signal to noise, or else
+#: how many of which.  Next where cosmic rays look like stars, and where there are none.
+_STARS = ((3, 60.0), (2, 100.0))
+_FAR_STARS, _UNHIT_STARS = ((4, _FAR_SNR),), ((3, 40.0), (2, 60.0))
 #: So many that are as bright as this: nothing has shaken, and nobody need look.
 _BRIGHT_SNR, _MANY = 100.0, 20
 
@@ -125,7 +128,7 @@ def check_guiding(
         found = (
             _judge_pairs(record, stars)
             or _judge_widths(record, parameters, stars)
-            or _sure_of_good(found, stars)
+            or _sure_of_good(found, record, parameters, stars)
         )
     lock = cards.get("FGSLOCK", "")
     if any(word in lock for word in _COARSE):
@@ -140,8 +143,8 @@ def _shapes(
     """Shapes on every chip that can be used: of segments, and of what hardly fills a pixel."""
     segments, points = [], []
     for chip, image, psf in _images(record, parameters):
-        # a star hardly wider than the charge of a particle: most particles must go
-        least = _FAR_SNR if _is_hit(record) and psf.sigma < _SAMPLED else LEAST_SNR
+        # most particles must go
+        least = _FAR_SNR if _look_like_hits(record, psf) else LEAST_SNR
         segments.append(measure_shapes(image, chip, psf, least))
         if psf.sigma < WIDEST:
             points.append(measure_quadrupoles(image, chip, psf, least))
@@ -149,8 +152,13 @@ def _shapes(
 
 
 def _is_hit(record: ExposureRecord) -> bool:
-    """Whether there are cosmic rays; a ramp has lost them."""
-    return not record.unit.endswith("/ s")
+    """Whether there are cosmic rays: ramps have lost them, photon counters never see them."""
+    return not (record.unit.endswith("/ s") or record.detector in _COUNTERS)
+
+
+def _look_like_hits(record: ExposureRecord, star: Psf) -> bool:
+    """Whether a star is hardly wider than the charge that a particle leaves."""
+    return _is_hit(record) and star.sigma < _SAMPLED
 
 
 def _images(
@@ -247,11 +255,18 @@ def _judge_widths(
     )
 
 
-def _sure_of_good(found: Guiding, sources: SourceList) -> Guiding:
+def _sure_of_good(
+    found: Guiding, record: ExposureRecord, parameters: StarParameters, sources: SourceList
+) -> Guiding:
     """Say so where hardly any star tells that an exposure is good."""
-    n = _count_stars(sources, _STAR_SNR)
-    if found.status != "good" or n >= _STARS:
+    stars = [expected_psf(record, chip, parameters.blur) for chip in record.chips]
+    rules: tuple[tuple[int, float], ...] = _STARS if _is_hit(record) else _UNHIT_STARS
+    if any(_look_like_hits(record, star) for star in stars):
+        rules = _FAR_STARS
+    enough = any(_count_stars(sources, snr) >= least for least, snr in rules)
+    if found.status != "good" or enough:
         return found
+    n = _count_stars(sources, rules[0][1])
     return replace(found, status="unknown", reason=f"{found.reason}; only {n} plain stars")
 
 

@@ -14,7 +14,7 @@ from hapdask.astrometry.detection.chip_image import ChipImage, Floats, Stamps
 from hapdask.astrometry.detection.fitting import Fits, fit_stamps, solve
 from hapdask.astrometry.detection.peaks import find_peaks
 from hapdask.astrometry.detection.psf import Psf
-from hapdask.astrometry.detection.shapes import Shapes, framed
+from hapdask.astrometry.guiding.shapes import Shapes, framed
 from hapdask.observe.parts import ChipRecord
 
 #: Stars wider than this (sigma, pixels) are not measured so.
@@ -46,7 +46,7 @@ def measure_quadrupoles(image: ChipImage, chip: ChipRecord, psf: Psf, snr: float
     stamps = image.stamps(x, y, _HALF)
     fits = fit_stamps(stamps, psf, _UNSURE)
     good = (fits.chi2 < _CHI2) & (fits.flux > snr * fits.flux_error) & (fits.core_left_out <= 1)
-    good &= np.count_nonzero(stamps.use, axis=(1, 2)) == stamps.use[0].size if len(x) else good
+    good &= stamps.use.all(axis=(1, 2))
     stamps, fits = stamps.take(good), fits.take(good)
     moments = _moments(stamps, fits, psf) if good.any() else np.empty((0, 2, 2))
     return framed(image, chip, psf, moments, fits.y, round_on_pixels=True)

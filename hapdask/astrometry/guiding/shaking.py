@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapdask.astrometry.detection.chip_image import ChipImage, Floats, Image, Indices, Mask
-from hapdask.astrometry.detection.clusters import by_chance
 from hapdask.astrometry.detection.psf import Psf
+from hapdask.astrometry.guiding.chance import by_chance
 
 #: Side of the running median, pixels; the samples that are kept are at most so far apart, arcsec,
 #: and at most a side.
@@ -38,8 +38,9 @@ _ROWS = 128
 _SMOOTH, _LEAST_SMOOTH, _HEIGHT, _MOST = 0.12, 0.7, 8.0, 150
 #: Half of a stamp, arcsec, and its bounds in samples.
 _HALF, _HALF_LEAST, _HALF_MOST = 0.9, 4, 11
-#: Steps of a weighted moment; its largest step and distance from the peak, samples.
-_STEPS, _STEP, _AWAY = 25, 0.5, 3.0
+#: Steps of a weighted moment; its largest step and distance from the peak, samples; least light
+#: (electrons) that has moments.
+_STEPS, _STEP, _AWAY, _LEAST_MASS = 25, 0.5, 3.0, 1e-3
 #: Least signal to noise of what has a width.
 _SNR = 20.0
 #: Largest ellipticity of what is round; within which factor widths agree, and the chance that a
@@ -157,13 +158,9 @@ def common_width(chips: Sequence[Widths]) -> Shaking:
 
 def _without_sharp(image: ChipImage, side: int, every: int) -> Image:
     """Take the running median above the background at every so many pixels; unusable: 0."""
-    background, (ny, nx) = image.background, image.shape
-    rows, columns = (
-        np.minimum(np.arange(size) // background.box, count - 1)
-        for size, count in zip((ny, nx), background.level.shape, strict=True)
-    )
-    level = background.level.astype(np.float32)[:, columns]
-    starts = np.arange(0, ny - side + 1, every)
+    rows, columns = image.background.boxes(image.shape)
+    level = image.background.level.astype(np.float32)[:, columns]
+    starts = np.arange(0, image.shape[0] - side + 1, every)
     found = []
     for first in range(0, starts.size, _ROWS):
         some = starts[first : first + _ROWS]
@@ -238,14 +235,14 @@ def _moments(stamps: Floats, half: int, sigma: float) -> tuple[Floats, tuple[Flo
         a, b, c = ((v / area)[:, None, None] for v in (yy, xx, xy))
         light = stamps * np.exp(-0.5 * (a * dx**2 + b * dy**2 - 2.0 * c * dx * dy))
         mass = light.sum(axis=(1, 2))
-        over = 1.0 / np.where(mass > 0.0, mass, np.inf)
+        over = 1.0 / np.where(mass > _LEAST_MASS, mass, np.inf)
         mx, my = ((light * d).sum(axis=(1, 2)) * over for d in (dx, dy))
         xx, yy, xy = (
             2.0 * ((light * d).sum(axis=(1, 2)) * over - m)
             for d, m in ((dx**2, mx**2), (dy**2, my**2), (dx * dy, mx * my))
         )
         x, y = x + np.clip(2.0 * mx, -_STEP, _STEP), y + np.clip(2.0 * my, -_STEP, _STEP)
-        sound &= (mass > 0.0) & (xx > 0.0) & (yy > 0.0) & (xx * yy - xy**2 > 1e-5)
+        sound &= (mass > _LEAST_MASS) & (xx > 0.0) & (yy > 0.0) & (xx * yy - xy**2 > 1e-5)
         sound &= (xx + yy < 2.0 * half**2) & (np.hypot(x, y) < _AWAY)
         xx, yy, xy = np.where(sound, (xx, yy, xy), [[1.0], [1.0], [0.0]])
         x, y = x * sound, y * sound

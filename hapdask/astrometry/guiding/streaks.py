@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.astrometry.detection.clusters import by_chance
-from hapdask.astrometry.detection.shapes import Shapes
+from hapdask.astrometry.guiding.chance import by_chance
+from hapdask.astrometry.guiding.shapes import Shapes
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hapdask.astrometry.detection.clusters import pairs_by_chance
+from hapdask.astrometry.guiding.chance import pairs_by_chance
 
 Floats = NDArray[np.float64]
 
