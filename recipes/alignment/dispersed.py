@@ -57,7 +57,7 @@ def with_dispersed(found: Sequence[Aligned], planned: Planned) -> list[Aligned]:
         _following(e, carried[e.opened.name], by_name, planned) if _is_dispersed(e.opened) else e
         for e in found
     ]
-    as_hap = [e.opened.name for e in found if planned.of(e.opened).matching.upstream]
+    as_hap = any(planned.of(e.opened).matching.upstream for e in found)
     return _with_common_wcs(given, planned) if as_hap else given
 
 

@@ -64,9 +64,14 @@ class Psf:
         return 1.0 - self.wings, self.wings
 
     @property
+    def recorded(self) -> float:
+        """Sigma of the core as recorded, the pixel's own width included, pixels."""
+        return math.sqrt(self.sigma**2 + 1.0 / 12.0)
+
+    @property
     def fwhm(self) -> float:
-        """FWHM of the core as recorded, the pixel's own width included, pixels."""
-        return FWHM * math.sqrt(self.sigma**2 + 1.0 / 12.0)
+        """FWHM of the core as recorded, pixels."""
+        return FWHM * self.recorded
 
     @property
     def peak(self) -> float:

@@ -132,7 +132,7 @@ def measure_shapes(
     whole = _Moments.of(which, y, x, value, n)
     noise = image.background.at(whole.x, whole.y)[1]
     snr = whole.mass / np.sqrt(whole.mass + whole.area * noise**2)
-    width = float(np.sqrt(psf.sigma**2 + 1.0 / 12.0))
+    width = psf.recorded
     kept = (whole.area >= _PIXELS) & (snr >= least_snr) & (whole.narrow > _NARROW * width)
     kept &= np.bincount(which, spoilt[y, x], n) == 0
     kept &= _smooth(light, labels, y, x, n, psf)
@@ -174,7 +174,7 @@ def framed(
         Whether moments are those in excess of an image that is round on the pixels.
     """
     jacobian = _jacobian(chip)
-    width = float(np.sqrt(psf.sigma**2 + 1.0 / 12.0))
+    width = psf.recorded
     on_sky = jacobian @ moments @ jacobian.T
     row = y / max(image.shape[0] - 1, 1)
     # only what the optics make may be round on the sky: what pixels add is theirs
