@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.following.followers import FOLLOWED
-from hapdask.astrometry.following.guiding import error_beside
+from hapdask.astrometry.following.guide_stars import error_beside
 from hapdask.astrometry.grism.carrying import Carried, Direct, carry_over
 from hapdask.astrometry.grism.common import with_common_wcs
 from hapdask.astrometry.grism.names import basis_of

@@ -7,7 +7,7 @@ from guided_records import DEC, IDC, RA, exposure, off
 
 from hapdask.astrometry.fitting.placement import Placement
 from hapdask.astrometry.following.followers import FOLLOWED, Leader, follow
-from hapdask.astrometry.following.guiding import MOST_SCATTER
+from hapdask.astrometry.following.guide_stars import MOST_SCATTER
 
 TURN = 0.01
 NEAR, FAR = off(0.62, -0.31), off(0.63, -0.31)

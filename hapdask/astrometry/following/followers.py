@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hapdask.astrometry.fitting.placement import Placement
-from hapdask.astrometry.following.guiding import (
+from hapdask.astrometry.following.guide_stars import (
     MOST_SCATTER,
     error_beside,
     place_of,

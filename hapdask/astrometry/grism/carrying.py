@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from hapdask.astrometry.following.guiding import (
+from hapdask.astrometry.following.guide_stars import (
     MOST_SCATTER,
     place_of,
     pointing_of,

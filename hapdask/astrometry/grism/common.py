@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from hapdask.astrometry.following.guiding import place_of
+from hapdask.astrometry.following.guide_stars import place_of
 from hapdask.astrometry.grism.names import common_name
 from hapdask.astrometry.grism.starting import wcs_names
 from hapdask.errors import InputError
